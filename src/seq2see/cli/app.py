@@ -1,0 +1,269 @@
+"""The command line: one command is a few lines over one library function."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="seq2see",
+    help="Sequence-to-sequence models you can see: train, look into and use them on your own data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `seq2see train` makes it.")]
+Beam = Annotated[int | None, typer.Option("--beam", min=1, help="Beam width; 1 is greedy.")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of all commands."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where the run goes.")] = Path("runs/demo"),
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long to train.")] = 75.0,
+) -> None:
+    """Learn to read dates as people write them, in many languages, and show what the model looks at."""
+    from seq2see.cli.progress import Display
+    from seq2see.tasks.demo import run_demo
+    from seq2see.training.interrupt import catch_signals
+
+    with catch_signals() as interrupt, Display() as display:
+        run_demo(out, seconds=seconds, reporter=display.reporter, interrupt=interrupt)
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A file of pairs (TSV, CSV, JSON Lines, Parquet; .gz, .zst), or - for standard input.",
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", help="Source sentences, one a line (with --target).")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--target", help="Target sentences, line by line with --source.")
+    ] = None,
+    dev: Annotated[
+        list[Path] | None,
+        typer.Option("--dev", help="Pairs to choose by; give it twice for a source and a target file."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A preset; `seq2see models` lists them.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings in TOML.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. training.learning_rate=0.002."),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Budget in minutes.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in passes over the data.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Budget in updates.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="RUN", help="Run folder; runs/NAME-OF-THE-DATA by default."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run folder.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: go on although settings or data have changed.")
+    ] = False,
+) -> None:
+    """Train a model on pairs of text."""
+    from seq2see.cli.progress import Display
+    from seq2see.tasks.request import TrainRequest
+    from seq2see.tasks.translate import train_run
+    from seq2see.training.interrupt import catch_signals
+
+    request = TrainRequest(
+        data=data,
+        source=source,
+        target=target,
+        dev=tuple(dev or ()),
+        columns=_two(columns),
+        model=model,
+        config=config,
+        assignments=tuple(assignments or ()),
+        minutes=minutes,
+        epochs=epochs,
+        steps=steps,
+        out=out,
+        seed=seed,
+        resume=resume,
+        force=force,
+    )
+    with catch_signals() as interrupt, Display() as display:
+        train_run(request, reporter=display.reporter, interrupt=interrupt)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="Texts; standard input, line by line, where there are none."),
+    ] = None,
+    input: Annotated[Path | None, typer.Option("--input", help="Read texts from a file, line by line.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Write the answers to a file, line by line.")] = None,
+    beam: Beam = None,
+    nbest: Annotated[int | None, typer.Option("--nbest", min=1, help="How many answers to each text.")] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Draw answers at random instead of searching for the best.")
+    ] = False,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help="Of --sample: below 1 is safer, above 1 bolder.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", help="Of --sample: draw from the k likeliest pieces.")] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option("--top-p", help="Of --sample: draw from the likeliest pieces with this share."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of --sample.")] = None,
+    prefix: Annotated[str, typer.Option("--prefix", help="What every answer has to begin with.")] = "",
+    forbid: Annotated[
+        list[str] | None, typer.Option("--forbid", help="A word no answer may contain (may be repeated).")
+    ] = None,
+    no_repeat: Annotated[
+        int | None, typer.Option("--no-repeat", min=0, help="No n-gram of this many pieces twice.")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option("--max-length", min=1, help="Most pieces of an answer.")] = None,
+    format: Annotated[str, typer.Option("--format", help="text or jsonl.")] = "text",
+) -> None:
+    """Answer texts: one answer a line, in the order of the input."""
+    from seq2see.cli.answers import answer
+    from seq2see.tasks.run import load, search_settings
+    from seq2see.training.interrupt import catch_signals
+
+    loaded = load(run)
+    settings = search_settings(
+        loaded.settings.search,
+        beam=beam,
+        nbest=nbest,
+        sample=sample,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        no_repeat_ngram=no_repeat,
+        max_length=max_length,
+    )
+    with catch_signals() as interrupt:
+        answer(
+            loaded,
+            texts or [],
+            input,
+            output,
+            settings=settings,
+            prefix=prefix,
+            forbid=forbid or [],
+            format=format,
+            check=interrupt.check,
+        )
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="A file of pairs; or use --source and --target.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option("--source", help="Source sentences, one a line.")] = None,
+    target: Annotated[Path | None, typer.Option("--target", help="Their references, line by line.")] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")
+    ] = None,
+    beam: Beam = None,
+    metrics: Annotated[str | None, typer.Option("--metrics", help="bleu,chrf,ter,exact_match,cer,wer")] = None,
+    tokenize: Annotated[
+        str | None,
+        typer.Option("--tokenize", help="BLEU's tokeniser: 13a, none (text is tokenised already), intl, char, zh."),
+    ] = None,
+    versus: Annotated[
+        Path | None,
+        typer.Option("--versus", metavar="RUN", help="Another run: is the difference significant?"),
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all figures to a file.")] = None,
+) -> None:
+    """Score a run on pairs: scores with signatures, 95 % intervals, and quality against length."""
+    from seq2see.cli.tables import show_evaluation
+    from seq2see.tasks.run import load
+    from seq2see.training.interrupt import catch_signals
+
+    with catch_signals() as interrupt:
+        result = load(run).evaluate(
+            data,
+            source=source,
+            target=target,
+            columns=_two(columns),
+            beam=beam,
+            metrics=metrics.split(",") if metrics else None,
+            tokenize=tokenize,
+            versus=load(versus) if versus else None,
+            check=interrupt.check,
+        )
+    if json is not None:
+        result.write_json(json)
+    show_evaluation(result)
+
+
+@app.command()
+def see(
+    run: RunFolder,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model is shown.")],
+    target: Annotated[
+        str | None, typer.Option("--target", help="Score this answer instead of the model's own.")
+    ] = None,
+    beam: Beam = None,
+    pieces: Annotated[bool, typer.Option("--pieces", help="Show sub-words instead of words.")] = False,
+    layer: Annotated[int | None, typer.Option("--layer", min=1, help="One layer instead of the mean.")] = None,
+    head: Annotated[int | None, typer.Option("--head", min=1, help="One head instead of the mean.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page that works without a network.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Write a picture.")] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", help="Write a drawing.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the record.")] = None,
+) -> None:
+    """Show where the model looks while it answers."""
+    from seq2see.cli.tables import show_view
+    from seq2see.tasks.run import load
+
+    view = load(run).see(text, target=target, beam=beam)
+    show_view(view, words=not pieces, layer=layer, head=head, html=html, png=png, svg=svg, json=json)
+
+
+@app.command()
+def models(
+    vocabulary: Annotated[int, typer.Option("--vocabulary", min=5, help="Pieces on each side.")] = 10_000,
+) -> None:
+    """List the presets with their sizes."""
+    from seq2see.cli.tables import show_models
+
+    show_models(vocabulary)
+
+
+def _two(columns: str | None) -> tuple[str, str] | None:
+    """``SOURCE,TARGET`` as two names."""
+    if columns is None:
+        return None
+    source, comma, target = columns.partition(",")
+    if not comma or "," in target:
+        raise typer.BadParameter(f"{columns}: name two columns, SOURCE,TARGET", param_hint="--columns")
+    return source.strip(), target.strip()
+
+
+def main() -> None:
+    """Run a command; an error is one message and an exit code, never a traceback (but with --debug)."""
+    from seq2see.cli.outcome import run
+
+    sys.exit(run(app, sys.argv[1:]))

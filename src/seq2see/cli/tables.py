@@ -1,0 +1,87 @@
+"""What commands print when they are done: plain tables and pictures made of text."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from seq2see.tasks.run import View
+from seq2see.tasks.scoring import Evaluation
+from seq2see.text.visible import visible
+from seq2see.viewing.terminal import heat_map
+
+
+def console() -> Console:
+    """Standard output, without colour or markup surprises; `NO_COLOR` and pipes are respected by rich."""
+    return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+
+
+def show_evaluation(result: Evaluation) -> None:
+    """Scores with signatures and intervals, quality against length, and the comparison if there was one."""
+    out = console()
+    out.print(visible(f"{result.run} on {result.data}: {len(result.sources):,} sources; search {result.signature}"))
+    table = Table(box=None, pad_edge=False)
+    for heading, side in (
+        ("score", "left"),
+        ("value", "right"),
+        ("95 % interval", "right"),
+        ("signature", "left"),
+    ):
+        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+    for score in result.scores:
+        table.add_row(score.name, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}", score.signature)
+    out.print(table)
+    if len(result.lengths) > 1:
+        out.print(f"\n{result.length_metric} by length of the source, in pieces")
+        longest = max(bucket.value for bucket in result.lengths)
+        for bucket in result.lengths:
+            bar = "█" * round(30 * bucket.value / longest) if longest > 0 else ""
+            span = f"{bucket.lower}-{bucket.upper}"
+            out.print(f"{span:>9}  {bucket.value:6.2f}  {bar:<30}  {bucket.sentences:,} sentences")
+    for one in result.comparisons:
+        out.print(
+            visible(
+                f"\n{one.name}: {one.first:.2f} here, {one.second:.2f} with {result.versus}; difference {one.difference:+.2f} "
+                f"(95 %: {one.low:+.2f} to {one.high:+.2f}), p = {one.bootstrap_p:.4f} (paired bootstrap), "
+                f"{one.randomisation_p:.4f} (approximate randomisation)"
+            )
+        )
+
+
+def show_view(
+    view: View,
+    *,
+    words: bool,
+    layer: int | None,
+    head: int | None,
+    html: Path | None,
+    png: Path | None,
+    svg: Path | None,
+    json: Path | None,
+) -> None:
+    """The heat map in the terminal, and the files that were asked for."""
+    out = console()
+    colour = out.color_system is not None and not out.no_color
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    drawn = heat_map(view.record, words=words, layer=layer, head=head, width=out.width, colour=colour, unicode=unicode)
+    sys.stdout.write(drawn if isinstance(drawn, str) else str(drawn))
+    sys.stdout.write("\n")
+    for path, write in ((html, view.html), (png, view.png), (svg, view.svg), (json, view.json)):
+        if path is not None:
+            out.print(f"wrote {write(path)}")
+
+
+def show_models(vocabulary: int) -> None:
+    """The presets: name, parameters, and what each is."""
+    from seq2see.models.presets import describe
+
+    out = console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    table.add_column("parameters", justify="right")
+    table.add_column("what it is", overflow="fold")
+    for row in describe(vocabulary, vocabulary):
+        table.add_row(row.name, f"{row.parameters:,}", row.summary)
+    out.print(f"sizes for a joint vocabulary of {vocabulary:,} pieces")
+    out.print(table)

@@ -1,0 +1,206 @@
+"""The order of training: rows of like length together, in an order drawn anew for every epoch.
+
+A corpus is read in pools. A pool is some blocks of the cache, drawn at random; its rows are sorted by length
+and cut into batches within a budget of positions, and the batches are shuffled. So memory is one pool, and
+the disk is read block by block, however large the corpus is. The order is a pure function of (seed, epoch).
+
+Shapes: B sentences, R rows of a pool.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seq2see.data.batch import Batch, Rectangles, gather, rounded_up
+from seq2see.data.cache import CachedPairs
+from seq2see.data.cache_writer import BLOCK_ROWS
+from seq2see.errors import InputError
+
+POOL_ROWS = 131_072
+
+# (row, epoch) → pieces of the source and of the target
+Resegment = Callable[[int, int], tuple[list[int], list[int]]]
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """What an epoch will be, from the lengths alone. Positions are source and gold positions."""
+
+    batches: int
+    positions: int  # padding included
+    filled: int  # of them, pieces and <eos>
+    shapes: int  # different (source, target) widths
+
+    @property
+    def padding_share(self) -> float:
+        return 1.0 - self.filled / self.positions
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The batches of a pool, in their order: places of a sorted pool from ``first`` to before ``last``."""
+
+    blocks: list[int]
+    rows_R: Tensor  # corpus row of each place in the pool
+    sorted_R: Tensor  # places in the pool, sorted by length
+    lengths_R2: Tensor  # pieces of source and target of each place
+    cuts: list[tuple[int, int]]
+
+
+class Batches:
+    """All rows of a cache in batches, epoch after epoch.
+
+    In every batch, rows times source positions and rows times gold positions are at most ``tokens``, padding
+    included; only a row that is longer than that alone is a batch of its own. ``shape_step`` rounds widths up
+    to its multiples, so that there are few shapes. At most ``pool_rows`` rows are sorted at once.
+
+    With ``resegment`` the pieces of each row come from that function (BPE-dropout); it has to be a pure
+    function of (row, epoch). The order is still that of the lengths in the cache, so ``tokens`` may be
+    exceeded a little, and a pass over the lengths (`count`, `plan`) knows nothing of the new ones.
+    """
+
+    def __init__(
+        self,
+        cached: CachedPairs,
+        *,
+        tokens: int,
+        seed: int,
+        shape_step: int = 1,
+        pool_rows: int = POOL_ROWS,
+        resegment: Resegment | None = None,
+    ) -> None:
+        if not len(cached):
+            raise InputError("There are no pairs to make batches of.")
+        if tokens < 1 or shape_step < 1:
+            raise InputError(f"tokens = {tokens} and shape_step = {shape_step} must be at least 1.")
+        self._cached = cached
+        self._tokens = tokens
+        self._seed = seed
+        self._shape_step = shape_step
+        self._pool_blocks = max(1, pool_rows // BLOCK_ROWS)
+        self._resegment = resegment
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch (from 0), from batch ``start`` on; ids of skipped pools are not read."""
+        for pool in self._pools(epoch):
+            if start >= len(pool.cuts):
+                start -= len(pool.cuts)
+                continue
+            yield from self._batches(pool, pool.cuts[start:], epoch)
+            start = 0
+
+    def count(self, epoch: int) -> int:
+        """The number of batches in that epoch. Takes a pass over all lengths."""
+        return sum(len(pool.cuts) for pool in self._pools(epoch))
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """The size of that epoch and its padding. Takes a pass over all lengths."""
+        batches = positions = filled = 0
+        shapes: set[tuple[int, int]] = set()
+        for pool in self._pools(epoch):
+            batches += len(pool.cuts)
+            filled += int(pool.lengths_R2.sum()) + 2 * len(pool.rows_R)
+            sorted_lengths_R2 = pool.lengths_R2[pool.sorted_R]
+            for first, last in pool.cuts:
+                longest = sorted_lengths_R2[first:last].amax(0).tolist()
+                widths = [rounded_up(length + 1, self._shape_step) for length in longest]
+                positions += (last - first) * sum(widths)
+                shapes.add((widths[0], widths[1]))
+        return EpochPlan(batches, positions, filled, len(shapes))
+
+    def _pools(self, epoch: int) -> Iterator[_Pool]:
+        blocks = self._cached.blocks
+        order = torch.randperm(blocks, generator=_random(self._seed, epoch, -1)).tolist()
+        pools = -(-blocks // self._pool_blocks)
+        for pool in range(pools):  # of like size, so that no small one is left for the end
+            chosen = order[pool * blocks // pools : (pool + 1) * blocks // pools]
+            yield self._pool(sorted(chosen), _random(self._seed, epoch, pool))
+
+    def _pool(self, blocks: list[int], random: torch.Generator) -> _Pool:
+        ends = [(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, len(self._cached))) for block in blocks]
+        source_R = torch.cat([self._cached.source_lengths(first, last) for first, last in ends])
+        target_R = torch.cat([self._cached.target_lengths(first, last) for first, last in ends])
+        sorted_R = by_length(source_R, target_R, self._tokens, random)
+        cuts = cut(
+            source_R[sorted_R].tolist(),
+            target_R[sorted_R].tolist(),
+            self._tokens,
+            self._shape_step,
+            float(torch.rand((), generator=random)),
+        )
+        return _Pool(
+            blocks=blocks,
+            rows_R=torch.cat([torch.arange(first, last) for first, last in ends]),
+            sorted_R=sorted_R,
+            lengths_R2=torch.stack([source_R, target_R], dim=1),
+            cuts=[cuts[i] for i in torch.randperm(len(cuts), generator=random).tolist()],
+        )
+
+    def _batches(self, pool: _Pool, cuts: list[tuple[int, int]], epoch: int) -> Iterator[Batch]:
+        if self._resegment is not None:
+            for first, last in cuts:
+                yield self._resegmented(self._resegment, pool.rows_R[pool.sorted_R[first:last]], epoch)
+            return
+        blocks = [self._cached.block(block) for block in pool.blocks]
+        sources, targets = (
+            Rectangles.joined([sides[i].ids_I for sides in blocks], [sides[i].lengths_N for sides in blocks])
+            for i in (0, 1)
+        )
+        for first, last in cuts:
+            chosen_B = pool.sorted_R[first:last]
+            yield gather(sources, targets, chosen_B, pool.rows_R[chosen_B], self._shape_step)
+
+    def _resegmented(self, resegment: Resegment, rows_B: Tensor, epoch: int) -> Batch:
+        rows = rows_B.tolist()
+        pairs = [resegment(row, epoch) for row in rows]
+        return Batch.of([source for source, _ in pairs], [target for _, target in pairs], rows, self._shape_step)
+
+
+def _random(seed: int, epoch: int, pool: int) -> torch.Generator:
+    digest = hashlib.sha256(f"batches {seed} {epoch} {pool}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def by_length(source_R: Tensor, target_R: Tensor, tokens: int, random: torch.Generator) -> Tensor:
+    """Places in the order of one side's length, and within one length of the other's, up and down in turn.
+
+    Going up and down makes neighbours across a step of the first side alike in the second too. Which side
+    leads, where it goes up, and the order of equals are drawn, so that batches differ between epochs. Where a
+    batch of ``tokens`` holds more rows than there are of one length, so that equals stay together however
+    they are shuffled, the leading lengths are blurred by one.
+    """
+    sides = (target_R, source_R) if torch.rand((), generator=random) < 0.5 else (source_R, target_R)
+    first_R, second_R = sides
+    rows_in_batch = tokens / (float(torch.maximum(source_R, target_R).double().mean()) + 1)
+    if rows_in_batch * len(first_R.unique()) > len(first_R):
+        first_R = first_R + torch.randint(2, first_R.shape, generator=random)
+    span = int(second_R.max()) + 1
+    turn = int(torch.randint(2, (), generator=random))
+    second_R = torch.where(first_R % 2 == turn, second_R, span - 1 - second_R)
+    shuffled_R = torch.randperm(len(first_R), generator=random)
+    return shuffled_R[torch.argsort((first_R * span + second_R)[shuffled_R], stable=True)]
+
+
+def cut(sources: list[int], targets: list[int], tokens: int, step: int, share: float) -> list[tuple[int, int]]:
+    """Cut sorted rows, given their lengths in pieces, into batches (first, behind the last) within a budget.
+
+    Where there is more than one batch, the first has only that ``share`` (0 to 1) of the budget, which moves
+    all the cuts behind it: a small corpus is cut elsewhere every time.
+    """
+    cuts: list[tuple[int, int]] = []
+    total = sum(map(max, sources, targets)) + len(sources)
+    budget = max(1, int(tokens * share)) if total > tokens else tokens
+    first = width = 0
+    for place, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        longer = source if source > target else target
+        wider = rounded_up(longer + 1, step) if longer >= width else width
+        if place > first and (place - first + 1) * wider > budget:
+            cuts.append((first, place))
+            first, budget = place, tokens
+            wider = rounded_up(longer + 1, step)
+        width = wider
+    cuts.append((first, len(sources)))
+    return cuts

@@ -1,0 +1,229 @@
+"""What kind of file holds the pairs, and in which columns: recognised, or guessed and said."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from seq2see.data.columns import find_column, guess_columns, has_header, listed
+from seq2see.data.lines import lines
+from seq2see.data.records import Fields, field, json_names, json_records, parquet_names, parquet_sample
+from seq2see.data.streams import PARQUET, InputFile, head
+from seq2see.data.tables import Row, Table, csv_rows, tsv_rows
+from seq2see.data.tally import Tally
+from seq2see.errors import InputError
+
+SAMPLED = 1_000  # rows looked at
+RARE = 0.05  # below this share of the rows, more cells than usual are a fault and not a habit
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+FileKind = Literal["tsv", "csv", "jsonl", "parquet"]
+Asked = tuple[str, str] | None  # the columns as a person named them
+
+
+def find_layout(file: InputFile, asked: Asked, max_line_bytes: int) -> tuple[FileKind, Table | Fields, str]:
+    """The kind of a file, where its two texts are, and a sentence that says so.
+
+    Raises:
+        InputError: the file is empty or not of a kind that is read, or its columns cannot be made out.
+    """
+    if asked and asked[0] == asked[1]:
+        raise InputError(f'The column "{asked[0]}" cannot be both source and target.')
+    kind = _kind(file, max_line_bytes)
+    if kind in ("jsonl", "parquet"):
+        fields, said = _fields(file, kind, asked, max_line_bytes)
+        return kind, fields, said
+    table, said = _table(file, "tsv" if kind == "tsv" else "csv", asked, max_line_bytes)
+    return kind, table, said
+
+
+def _kind(file: InputFile, max_line_bytes: int) -> FileKind:
+    start = head(file)
+    if start.startswith(PARQUET):
+        return "parquet"
+    name = Path(file.name.lower())
+    while name.suffix in (".gz", ".zst", ".zstd"):
+        name = name.with_suffix("")
+    if start and name.suffix in (".parquet", ".pq"):
+        raise InputError(f"{file.name} does not begin like a Parquet file. Fetch it again, or give it its right name.")
+    first = _first_text(file, max_line_bytes)
+    match name.suffix:
+        case ".tsv" | ".tab":
+            return "tsv"
+        case ".csv":
+            return "csv"
+        case ".json" | ".jsonl" | ".ndjson":
+            if first.lstrip().startswith("["):
+                raise InputError(
+                    f"{file.name} is a JSON array; what is read is JSON Lines, one object a line: jq -c '.[]' IN > OUT"
+                )
+            return "jsonl"
+    if "\t" in first:
+        return "tsv"
+    if first.lstrip().startswith("{"):
+        return "jsonl"
+    if _is_csv(file, max_line_bytes):
+        return "csv"
+    raise InputError(_no_kind(file.name, first))
+
+
+def _first_text(file: InputFile, max_line_bytes: int) -> str:
+    """The first line that is not blank."""
+    too_long = 0
+    with closing(lines(file, max_line_bytes)) as found:
+        for number, text in found:
+            if text is None:
+                too_long = too_long or number
+            elif text.strip():
+                return text
+    if too_long:
+        raise InputError(
+            f"{file.name}: line {too_long:,} is longer than {max_line_bytes:,} bytes and no other has text. "
+            "If it is one sentence a line, set data.max_line_bytes higher."
+        )
+    raise InputError(f"{file.name} is empty. Give pairs of texts, one pair a line.")
+
+
+def _is_csv(file: InputFile, max_line_bytes: int) -> bool:
+    """Whether a file without a telling name is surely CSV: a header, and the same cells in every row."""
+    try:
+        rows = _rows(file, ",", max_line_bytes)
+    except InputError:
+        return False
+    return len(rows[0][1]) > 1 and len({len(cells) for _, cells in rows}) == 1 and has_header([c for _, c in rows])
+
+
+def _no_kind(name: str, first: str) -> str:
+    shown = first if len(first) <= 60 else first[:60] + "…"
+    old = " Its lines end in carriage returns alone; convert them first: tr '\\r' '\\n'." if "\r" in first else ""
+    return (
+        f"{name}: no tab in its first line, {shown!r}. A pair a line is source, tab, target; or name the "
+        f"file .csv, .jsonl or .parquet after what it is; or give two line-parallel files.{old}"
+    )
+
+
+def _rows(file: InputFile, separator: str, max_line_bytes: int) -> list[Row]:
+    """The first rows that are not blank."""
+    with closing(lines(file, max_line_bytes)) as text:
+        if separator == "\t":
+            rows = tsv_rows(text, max_line_bytes, Tally())
+        else:
+            rows = csv_rows(text, separator, file.name, max_line_bytes, Tally())
+        return [(line, cells) for line, cells in islice(rows, SAMPLED) if any(cell.strip() for cell in cells)]
+
+
+def _table(file: InputFile, kind: Literal["tsv", "csv"], asked: Asked, most: int) -> tuple[Table, str]:
+    separator, rows = ("\t", _rows(file, "\t", most)) if kind == "tsv" else _separated(file, most)
+    widths = Counter(len(cells) for _, cells in rows)
+    width = max((width for width in widths if width > 1), key=lambda width: widths[width], default=0)
+    if not width:
+        raise InputError(_no_kind(file.name, separator.join(rows[0][1]) if rows else ""))
+    wider = sum(count for cells, count in widths.items() if cells > width)
+    cells = [cells for _, cells in rows]
+    header = has_header(cells) or (asked is not None and any(_names(name, cells[0]) for name in asked))
+    names = cells[0] if header else None
+    source, target = _columns(file.name, kind, names, cells, width, asked)
+    table = Table(kind, separator, rows[0][0] if header else 0, width, wider < RARE * len(rows), source, target)
+    said = _said(file.name, table, names, asked)
+    return table, said if asked else said + _doubt(table, cells[1:] if header else cells)
+
+
+def _names(asked: str, first: Sequence[str]) -> bool:
+    return not asked.isdecimal() and asked.strip().casefold() in [cell.strip().casefold() for cell in first]
+
+
+def _separated(file: InputFile, max_line_bytes: int) -> tuple[str, list[Row]]:
+    """The separator with which most rows have as many cells as the first; the comma where several do."""
+    best: tuple[float, str, list[Row]] | None = None
+    fault: InputError | None = None
+    for separator in SEPARATORS:
+        try:
+            rows = _rows(file, separator, max_line_bytes)
+        except InputError as error:
+            fault = fault or error
+            continue
+        first = len(rows[0][1]) if rows else 0
+        agreeing = sum(len(cells) == first for _, cells in rows) / len(rows) if first > 1 else 0.0
+        if best is None or agreeing > best[0]:
+            best = agreeing, separator, rows
+    if fault and (best is None or best[0] == 0.0):
+        raise fault
+    assert best is not None
+    return best[1], best[2]
+
+
+def _columns(
+    name: str, kind: FileKind, names: Sequence[str] | None, cells: list[list[str]], width: int, asked: Asked
+) -> tuple[int, int]:
+    if asked:
+        source, target = (find_column(column, names, width, name) for column in asked)
+        if source == target:
+            raise InputError(f'{name}: "{asked[0]}" and "{asked[1]}" are the same column.')
+        return source, target
+    if names is None and kind == "tsv":
+        return 0, 1
+    found = guess_columns(names or [""] * width, cells[1:] if names else cells)
+    if found is None:
+        raise InputError(_unclear(name, names or [str(column) for column in range(1, width + 1)]))
+    return found
+
+
+def _unclear(name: str, names: Sequence[str]) -> str:
+    return f"{name}: its columns are {listed(names)}; which are source and target is not clear. Name the two."
+
+
+def _doubt(table: Table, cells: list[list[str]]) -> str:
+    """A warning where a column that was guessed holds the same few values again and again."""
+    for side, column in (("source", table.source), ("target", table.target)):
+        values = [row[column] for row in cells if column < len(row)]
+        if len(values) >= 50 and len(set(values)) * 10 <= len(values) and table.width > 2:
+            return (
+                f" But column {column + 1} has only {len(set(values)):,} different values in the first "
+                f"{len(values):,} rows: is it the {side}? If not, name the two columns."
+            )
+    return ""
+
+
+def _said(name: str, table: Table, names: Sequence[str] | None, asked: Asked) -> str:
+    columns = [f"column {i + 1}" + (f" ({listed([names[i]])})" if names else "") for i in (table.source, table.target)]
+    others = [str(i + 1) for i in range(table.width) if i not in (table.source, table.target)]
+    return (
+        f"{name}: {SEPARATORS[table.separator]} separate {table.width} columns"
+        f"{', named in the first line' if names else ', no header'}; "
+        f"source: {columns[0]}, target: {columns[1]}, {'as asked' if asked else 'a guess'}."
+        + (f" Not read: column {', '.join(others)}." if others else "")
+    )
+
+
+def _fields(file: InputFile, kind: FileKind, asked: Asked, most: int) -> tuple[Fields, str]:
+    names, rows, others = _parquet_fields(file) if kind == "parquet" else _json_fields(file, most)
+    if asked:
+        unfit = [name for name in others if name.rpartition(" (")[0] in asked]
+        if unfit:
+            raise InputError(f"{file.name}: the column {unfit[0]} does not hold text.")
+        source, target = (names[find_column(column, names, 0, file.name)] for column in asked)
+    else:
+        found = guess_columns(names, rows)
+        if found is None:
+            raise InputError(_unclear(file.name, names) if names else f"{file.name} has no column of text.")
+        source, target = names[found[0]], names[found[1]]
+    rest = [name for name in names if name not in (source, target)] + others
+    kind_said = "Parquet" if kind == "parquet" else "JSON Lines"
+    said = f"{file.name}: {kind_said}; source: {listed([source])}, target: {listed([target])}, "
+    said += "as asked." if asked else "a guess."
+    return Fields(source, target), said + (f" Not read: {listed(rest)}." if rest else "")
+
+
+def _parquet_fields(file: InputFile) -> tuple[list[str], list[list[str | None]], list[str]]:
+    names, others = parquet_names(file)
+    return names, parquet_sample(file, names, 100) if names else [], others
+
+
+def _json_fields(file: InputFile, most: int) -> tuple[list[str], list[list[str | None]], list[str]]:
+    with closing(lines(file, most)) as text:
+        records = list(islice(json_records(text, file.name, most, Tally()), SAMPLED))
+    names = json_names(records)
+    values = [[field(record, name) for name in names] for _, record in records[:100]]
+    return names, [[value if isinstance(value, str) else None for value in row] for row in values], []

@@ -1,0 +1,101 @@
+"""Models with a name: the architectures of the field, in the order in which each cures the one before."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from seq2see.config.settings import (
+    Cell,
+    ModelSettings,
+    RecurrentDecoder,
+    RecurrentEncoder,
+    Score,
+    TransformerDecoder,
+    TransformerEncoder,
+)
+from seq2see.errors import InputError
+from seq2see.models.build import count_parameters
+
+RECURRENT_WIDTH = 256
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A name's architecture, what it is in a sentence, and a dropout for its usual amount of data."""
+
+    summary: str
+    encoder: RecurrentEncoder | TransformerEncoder
+    decoder: RecurrentDecoder | TransformerDecoder
+    dropout: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """A row of the table of models."""
+
+    name: str
+    summary: str
+    parameters: int
+
+
+def recurrent(cell: Cell, attention: Score, summary: str) -> Preset:
+    """One bidirectional layer reads, one layer writes."""
+    return Preset(
+        summary,
+        RecurrentEncoder(cell=cell, layers=1, width=RECURRENT_WIDTH, bidirectional=True),
+        RecurrentDecoder(cell=cell, layers=1, width=RECURRENT_WIDTH, attention=attention),
+        dropout=0.3,
+    )
+
+
+def transformer(width: int, feed_forward: int, heads: int, layers: int, dropout: float, summary: str) -> Preset:
+    """The same sizes on both sides."""
+    encoder = TransformerEncoder(layers=layers, width=width, heads=heads, feed_forward=feed_forward)
+    decoder = TransformerDecoder(layers=layers, width=width, heads=heads, feed_forward=feed_forward)
+    return Preset(summary, encoder, decoder, dropout)
+
+
+PRESETS: Mapping[str, Preset] = {
+    "rnn": recurrent("rnn", "none", "Elman network; its last state is all the decoder gets, and it forgets soon"),
+    "lstm": recurrent("lstm", "none", "gates keep the state over long distances; still one state for a sentence"),
+    "gru": recurrent("gru", "none", "the LSTM's idea with two gates instead of three; one state for a sentence"),
+    "rnn-attention": recurrent("rnn", "general", "Elman network that looks back at every source position"),
+    "lstm-attention": recurrent("lstm", "general", "LSTM that looks back at every source position (Luong 2015)"),
+    "gru-attention": recurrent("gru", "general", "GRU that looks back at every source position"),
+    "transformer-tiny": transformer(128, 256, 4, 4, 0.3, "attention only, for tens of thousands of pairs"),
+    "transformer-small": transformer(256, 1024, 4, 4, 0.2, "attention only, for hundreds of thousands of pairs"),
+    "transformer-base": transformer(
+        512, 2048, 8, 6, 0.1, "the Transformer of Vaswani et al. 2017, for millions of pairs"
+    ),
+    "transformer-big": transformer(1024, 4096, 16, 6, 0.3, "its big variant, for millions of pairs and a large GPU"),
+    "hybrid": Preset(
+        "Transformer reads, LSTM with attention writes: fast to decode",
+        TransformerEncoder(layers=4, width=RECURRENT_WIDTH, heads=4, feed_forward=1024),
+        RecurrentDecoder(cell="lstm", layers=1, width=RECURRENT_WIDTH, attention="general"),
+        dropout=0.2,
+    ),
+}
+
+
+def preset(
+    name: str, *, tie: Literal["none", "output", "all"] = "output", dropout: float | None = None
+) -> ModelSettings:
+    """The settings of a name in ``PRESETS``; ``InputError`` names the nearest to one that is not there.
+
+    ``tie = "all"`` wants one vocabulary for both sides. ``dropout`` None: the preset's own.
+    """
+    if name not in PRESETS:
+        nearest = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)
+        raise InputError(f'there is no model "{name}"; did you mean "{nearest[0]}"? There are: {", ".join(PRESETS)}')
+    chosen = PRESETS[name]
+    share = chosen.dropout if dropout is None else dropout
+    return ModelSettings(name=name, encoder=chosen.encoder, decoder=chosen.decoder, tie=tie, dropout=share)
+
+
+def describe(source_vocabulary: int, target_vocabulary: int) -> list[Description]:
+    """Every preset with its number of parameters for these vocabularies."""
+    return [
+        Description(name, chosen.summary, count_parameters(preset(name), source_vocabulary, target_vocabulary))
+        for name, chosen in PRESETS.items()
+    ]

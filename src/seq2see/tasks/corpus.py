@@ -1,0 +1,123 @@
+"""The pairs of a run: which are trained on, which are held out, and what was left out and why."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seq2see.config.settings import DataSettings
+from seq2see.data.pairs import held_out_pairs, is_blank, pair_key, source_key, training_pairs
+from seq2see.data.reading import PairSource, open_pairs, read
+from seq2see.data.survey import Survey, survey
+from seq2see.data.tally import Pair, Tally
+from seq2see.errors import InputError
+
+
+def nothing() -> None:
+    """The ``check`` of a caller that never stops early."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Pairs to train on and pairs to choose by. ``share`` of the sources is held out where there is no dev file."""
+
+    pairs: PairSource
+    dev: PairSource | None
+    rules: DataSettings
+    share: float = 0.0
+
+    def training(self, tally: Tally, check: Callable[[], None] = nothing) -> Iterator[Pair]:
+        """The training pairs in the order of the file, without those the rules drop."""
+        kept = training_pairs(read(self.pairs, tally, check), self.share)
+        seen: set[int] = set()
+        for pair in kept:
+            if self.rules.drop_empty and is_blank(pair):
+                continue
+            if self.rules.drop_duplicates:
+                key = pair_key(pair)
+                if key in seen:
+                    continue
+                seen.add(key)
+            yield pair
+
+    def development(self, check: Callable[[], None] = nothing) -> list[tuple[str, str]]:
+        """The held-out pairs, at most ``held_out_most``; of more, those whose sources have the least hashes."""
+        if self.dev is not None:
+            pairs = read(self.dev, Tally(), check)
+        else:
+            pairs = held_out_pairs(read(self.pairs, Tally(), check), self.share)
+        chosen = [(pair.source, pair.target) for pair in pairs if not is_blank(pair)]
+        return least_by_hash(chosen, self.rules.held_out_most)
+
+
+def least_by_hash(pairs: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:
+    """``most`` of the pairs, in their order, chosen as if at random but always the same."""
+    if len(pairs) <= most:
+        return pairs
+    order = sorted(range(len(pairs)), key=lambda row: source_key(pairs[row][0]))
+    return [pairs[row] for row in sorted(order[:most])]
+
+
+def open_corpus(rules: DataSettings, check: Callable[[], None] = nothing) -> Corpus:
+    """Find the files that ``rules`` names.
+
+    Raises:
+        InputError: nothing or too much is named, or a file cannot be used.
+    """
+    if rules.pairs is None and rules.source is None and rules.target is None:
+        raise InputError("no data given: name a file of pairs, or --source and --target files")
+    columns = rules.columns or (None, None)
+    opened = open_pairs(
+        rules.pairs,
+        rules.source,
+        rules.target,
+        source_column=columns[0],
+        target_column=columns[1],
+        max_line_bytes=rules.max_line_bytes,
+        check=check,
+    )
+    return Corpus(opened, _open_dev(rules, check), rules)
+
+
+def _open_dev(rules: DataSettings, check: Callable[[], None]) -> PairSource | None:
+    most = rules.max_line_bytes
+    match rules.dev:
+        case ():
+            return None
+        case (source, target):
+            return open_pairs(None, source, target, max_line_bytes=most, check=check)
+        case _:
+            pairs = rules.dev[0]
+            columns = rules.columns or (None, None)
+            return open_pairs(
+                pairs, source_column=columns[0], target_column=columns[1], max_line_bytes=most, check=check
+            )
+
+
+def surveyed(corpus: Corpus, tally: Tally, check: Callable[[], None] = nothing) -> tuple[Corpus, Survey]:
+    """The corpus with its split decided, and what it looks like.
+
+    Raises:
+        InputError: nothing in it can be trained on, or nothing can be held out.
+    """
+    dev_sources = [] if corpus.dev is None else [pair.source for pair in read(corpus.dev, Tally(), check)]
+    found = survey(
+        read(corpus.pairs, tally, check),
+        corpus.rules,
+        check,
+        dev_keys={source_key(each) for each in dev_sources},
+    )
+    found.check_trainable(corpus.pairs.name, dev_given=corpus.dev is not None)
+    share = 0.0 if corpus.dev is not None else found.held_out_share
+    return replace(corpus, share=share), found
+
+
+def default_name(rules: DataSettings) -> str:
+    """A name for the run, after the data."""
+    named = rules.pairs or rules.source or "run"
+    stem = Path(named).name.split(".")[0] if named != "-" else "stdin"
+    return stem or "run"
+
+
+def without_places(rules: DataSettings) -> DataSettings:
+    """The rules alone: where the data lies may change, what is in it may not."""
+    return rules.model_copy(update={"pairs": None, "source": None, "target": None, "dev": (), "columns": None})

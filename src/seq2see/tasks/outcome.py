@@ -1,0 +1,97 @@
+"""The end of a training: the chosen weights are scored on the dev pairs, kept, and reported."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from seq2see.config.settings import Settings
+from seq2see.evaluation.lengths import Bucket
+from seq2see.tasks.folder import METRICS, REPORT, save_run
+from seq2see.tasks.prediction import Translator
+from seq2see.tasks.scoring import Evaluation, evaluate_pairs
+from seq2see.training.selection import Fitted
+from seq2see.viewing.report import ReportData, ScoreLine, write_report
+
+
+def finish(
+    folder: Path,
+    translator: Translator,
+    settings: Settings,
+    fitted: Fitted,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    data: str,
+    notes: Sequence[str],
+    check: Callable[[], None],
+) -> None:
+    """Score the dev pairs with the run's own search, write weights, manifest and report."""
+    evaluation = None
+    if pairs:
+        evaluation = evaluate_pairs(
+            translator,
+            pairs,
+            run=str(folder),
+            data=f"dev: {data}",
+            metrics=settings.evaluation.metrics,
+            tokenize=settings.evaluation.tokenize,
+            search=settings.search,
+            check=check,
+        )
+    parameters = sum(parameter.numel() for parameter in translator.model.parameters())
+    facts = {
+        "task": settings.task,
+        "model": settings.model.name,
+        "parameters": parameters,
+        "seed": settings.training.seed,
+        "updates": fitted.steps,
+        "epochs": round(fitted.epochs, 3),
+        "minutes": round(fitted.seconds / 60, 2),
+        "weights": fitted.reason,
+        "seq2see": version("seq2see"),
+        "scored_on": evaluation.data if evaluation else "",
+        "search": evaluation.signature if evaluation else "",
+        "scores": [asdict(score) for score in evaluation.scores] if evaluation else [],
+    }
+    save_run(folder, fitted.weights, facts)
+    write_report(folder / REPORT, report_data(folder, settings, parameters, [*notes, fitted.reason], evaluation))
+
+
+def report_data(
+    folder: Path, settings: Settings, parameters: int, notes: Sequence[str], evaluation: Evaluation | None
+) -> ReportData:
+    """What the report of a run shows."""
+    places = [settings.data.pairs, settings.data.source, settings.data.target]
+    return ReportData(
+        name=folder.name,
+        task=settings.task,
+        model=settings.model.name,
+        parameters=parameters,
+        data=" and ".join(place for place in places if place),
+        settings=json.loads(settings.model_dump_json(exclude_none=True)),
+        metrics=metrics_rows(folder / METRICS),
+        scores=[ScoreLine(**asdict(score)) for score in evaluation.scores] if evaluation else [],
+        lengths={settings.model.name: [_bar(bucket) for bucket in evaluation.lengths]} if evaluation else {},
+        length_metric=evaluation.length_metric if evaluation else "score",
+        notes=list(notes),
+    )
+
+
+def _bar(bucket: Bucket) -> tuple[int, int, int, float, float, float]:
+    return bucket.lower, bucket.upper, bucket.sentences, bucket.value, bucket.low, bucket.high
+
+
+def metrics_rows(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal; one that is torn or no object is passed over."""
+    rows = []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                rows.append(row)
+    return rows

@@ -1,0 +1,228 @@
+"""Text in, text out: sentences become batches, batches become hypotheses, hypotheses become text, in order.
+
+B sentences · S source positions · V vocabulary
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from seq2see.config.settings import SearchSettings
+from seq2see.errors import InputError
+from seq2see.models.seq2seq import Seq2Seq
+from seq2see.search.hypothesis import Hypothesis
+from seq2see.search.rules import Rule
+from seq2see.search.search import search
+from seq2see.text.tokeniser import EOS, PAD, TokeniserPair
+
+_WINDOW = 1_024  # lines read ahead, so that sentences of like length can share a batch; the order is restored
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model answers to one text.
+
+    ``log_probs`` has one natural logarithm for each of ``pieces``, the end included where the model ended by
+    itself (``finished == "eos"``); ``"length"`` means that the limit cut it off, ``"copied"`` that the text
+    holds no letter or digit and was handed back unchanged without asking the model.
+    """
+
+    source: str
+    text: str
+    score: float
+    finished: str
+    pieces: tuple[str, ...] = ()
+    log_probs: tuple[float, ...] = ()
+    ids: tuple[int, ...] = ()
+    alternatives: tuple["Prediction", ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Translator:
+    """A trained model with its tokenisers: all that prediction needs."""
+
+    model: Seq2Seq
+    tokenisers: TokeniserPair
+    max_pieces: int
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def has_content(text: str) -> bool:
+    """Whether there is a letter or digit to work on; a model asked about anything less invents a sentence."""
+    return any(character.isalnum() for character in text)
+
+
+def padded_sources(sources: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Piece numbers as ``source_BS`` with ``<eos>`` at each end, and ``valid_BS`` (True = a piece)."""
+    width = max(len(ids) for ids in sources) + 1
+    source_BS = torch.full((len(sources), width), PAD, dtype=torch.long)
+    lengths_B = torch.tensor([len(ids) + 1 for ids in sources])
+    for row, ids in enumerate(sources):
+        source_BS[row, : len(ids) + 1] = torch.tensor([*ids, EOS])
+    valid_BS = torch.arange(width)[None, :] < lengths_B[:, None]
+    return source_BS.to(device), valid_BS.to(device)
+
+
+def decode(
+    translator: Translator,
+    sources: Sequence[Sequence[int]],
+    settings: SearchSettings,
+    *,
+    rules: Sequence[Rule] = (),
+    prefix: Sequence[int] = (),
+    keys: Sequence[int] | None = None,
+    want_weights: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> list[list[Hypothesis]]:
+    """The n-best hypotheses of each source, in the order of ``sources``; batches hold sources of like length."""
+    keys = range(len(sources)) if keys is None else keys
+    results: list[list[Hypothesis]] = [[] for _ in sources]
+    decoder = translator.model.decoder
+    with torch.inference_mode():
+        for rows in _batches([len(ids) for ids in sources], settings):
+            check()
+            source_BS, valid_BS = padded_sources([sources[row] for row in rows], translator.device)
+            memory = translator.model.encode(source_BS, valid_BS)
+            found = search(
+                lambda tokens_N, state: decoder.step(tokens_N, state, want_weights=want_weights),
+                decoder.start(memory),
+                sentences=len(rows),
+                settings=settings,
+                max_lengths=[_max_length(len(sources[row]), settings) for row in rows],
+                rules=rules,
+                prefixes=[prefix] * len(rows) if prefix else None,
+                want_weights=want_weights,
+                source_valid_BS=valid_BS,
+                sentence_keys=[keys[row] for row in rows],
+                check=check,
+            )
+            for row, hypotheses in zip(rows, found, strict=True):
+                results[row] = hypotheses
+    return results
+
+
+def _max_length(source_pieces: int, settings: SearchSettings) -> int:
+    return settings.max_length or 2 * source_pieces + 20
+
+
+def _batches(lengths: Sequence[int], settings: SearchSettings) -> Iterator[list[int]]:
+    """Rows of like length, as many as the token budget holds at this beam."""
+    width = settings.beam if settings.method == "beam" else settings.nbest
+    rows: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
+        if rows and (len(rows) + 1) * (lengths[row] + 1) * width > settings.batch_tokens:
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
+
+
+def predict(
+    translator: Translator,
+    texts: Iterable[str],
+    settings: SearchSettings,
+    *,
+    rules: Sequence[Rule] = (),
+    prefix: str = "",
+    window: int = _WINDOW,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[Prediction]:
+    """One prediction for each text, in order, holding no more than ``window`` texts at a time.
+
+    A text without a letter or digit comes back unchanged. A text longer than the model was trained on is cut
+    at white space into parts that are not, and the answers are joined by blanks.
+    """
+    prefix_ids = translator.tokenisers.target.encode(prefix).ids if prefix else ()
+    remaining, first_key = iter(texts), 0
+    while lines := list(islice(remaining, window)):
+        parts = [_parts(translator, text) for text in lines]
+        flat = [ids for ids_of_text in parts for ids in ids_of_text]
+        owner = [first_key + row for row, ids_of_text in enumerate(parts) for _ in ids_of_text]
+        found = iter(
+            decode(translator, flat, settings, rules=rules, prefix=prefix_ids, keys=owner, check=check) if flat else []
+        )
+        for text, ids_of_text in zip(lines, parts, strict=True):
+            answers = [next(found) for _ in ids_of_text]
+            yield _prediction(translator, text, answers)
+        first_key += len(lines)
+
+
+def _parts(translator: Translator, text: str) -> list[list[int]]:
+    """The piece numbers of a text; of several parts where it is longer than the model has seen; none to copy it."""
+    if not has_content(text):
+        return []
+    encoding = translator.tokenisers.source.encode(text)
+    limit = translator.max_pieces
+    if len(encoding.ids) <= limit:
+        return [list(encoding.ids)]
+    parts, start = [], 0
+    while start < len(encoding.ids):
+        stop = min(start + limit, len(encoding.ids))
+        if stop < len(encoding.ids):
+            # Piece `at` starts a word if white space stands before it or at its beginning.
+            breaks = [at for at in range(start + 1, stop + 1) if _starts_word(encoding.text, encoding.spans[at][0])]
+            stop = breaks[-1] if breaks else stop
+        parts.append(list(encoding.ids[start:stop]))
+        start = stop
+    return parts
+
+
+def _starts_word(text: str, at: int) -> bool:
+    return text[at : at + 1].isspace() or text[at - 1 : at].isspace()
+
+
+def _prediction(translator: Translator, source: str, answers: list[list[Hypothesis]]) -> Prediction:
+    if not answers:
+        return Prediction(source=source, text=source, score=0.0, finished="copied")
+    if len(answers) == 1:
+        first, *others = [_worded(translator, source, hypothesis) for hypothesis in answers[0]]
+        return replace(first, alternatives=tuple(others))
+    parts = [_worded(translator, source, hypotheses[0]) for hypotheses in answers]
+    return Prediction(
+        source=source,
+        text=" ".join(part.text.strip() for part in parts),
+        score=sum(part.score for part in parts) / len(parts),
+        finished="length" if any(part.finished == "length" for part in parts) else "eos",
+        pieces=tuple(piece for part in parts for piece in part.pieces),
+        log_probs=tuple(log_prob for part in parts for log_prob in part.log_probs),
+        ids=tuple(token for part in parts for token in part.ids),
+    )
+
+
+def _worded(translator: Translator, source: str, hypothesis: Hypothesis) -> Prediction:
+    encoding = translator.tokenisers.target.decode_with_spans(hypothesis.tokens)
+    return Prediction(
+        source=source,
+        text=encoding.text,
+        score=hypothesis.score,
+        finished=hypothesis.finished,
+        pieces=encoding.pieces,
+        log_probs=hypothesis.log_probs,
+        ids=hypothesis.tokens,
+    )
+
+
+def single_line(text: str) -> str:
+    """Text as one output line: a line break inside an answer would shift every line below it."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def require_text(text: str, what: str) -> str:
+    """``text`` with something to work on in it.
+
+    Raises:
+        InputError: it is blank or holds no letter or digit.
+    """
+    if not has_content(text):
+        raise InputError(f"{what} {text!r} holds no letter or digit: there is nothing to work on")
+    return text

@@ -1,0 +1,163 @@
+"""A run against references: scores, intervals, signatures, quality against length, and the difference to another run.
+
+N gold positions of a batch · D width
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from seq2see.config.settings import SearchSettings
+from seq2see.data.batch import Batch
+from seq2see.evaluation.lengths import Bucket, by_length
+from seq2see.evaluation.metrics import Score, perplexity, score, token_accuracy
+from seq2see.evaluation.significance import Comparison, compare
+from seq2see.models.seq2seq import Seq2Seq
+from seq2see.storage.atomic import write_atomic
+from seq2see.tasks.prediction import Translator, predict
+from seq2see.training.loss import token_log_probs, top_predictions
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run scores on a set of pairs. ``signature`` says how the hypotheses came about."""
+
+    run: str
+    data: str
+    signature: str
+    scores: tuple[Score, ...]
+    lengths: tuple[Bucket, ...]
+    length_metric: str
+    comparisons: tuple[Comparison, ...]
+    versus: str
+    sources: tuple[str, ...]
+    hypotheses: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
+
+    def __getitem__(self, name: str) -> float:
+        """The value of a metric by its name."""
+        return {score.name: score.value for score in self.scores}[name]
+
+    def write_json(self, path: Path) -> None:
+        """Every figure, and each source with its hypothesis and references."""
+        write_atomic(path, json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n")
+
+
+def grouped(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[list[str]]]:
+    """Distinct sources in order, and all references of each: a name with two spellings is asked once."""
+    references: dict[str, list[str]] = {}
+    for source, target in pairs:
+        references.setdefault(source, []).append(target)
+    return list(references), list(references.values())
+
+
+def hypotheses_for(
+    translator: Translator, sources: Sequence[str], search: SearchSettings, check: Callable[[], None]
+) -> list[str]:
+    """The best answer to each source."""
+    return [answer.text for answer in predict(translator, sources, search, window=100_000, check=check)]
+
+
+def forced_scores(
+    translator: Translator, pairs: Sequence[tuple[str, str]], check: Callable[[], None] = lambda: None
+) -> list[Score]:
+    """Perplexity and token accuracy: how well the model foresees the references, piece by piece."""
+    sums, right, tokens = zip(*_forced_pairs(translator, pairs, check), strict=True)
+    return [perplexity(sums, tokens), token_accuracy(right, tokens)]
+
+
+def forced_loss(
+    translator: Translator, pairs: Sequence[tuple[str, str]], check: Callable[[], None] = lambda: None
+) -> float:
+    """Cross-entropy of the references in nats per piece, ``<eos>`` counted, without label smoothing."""
+    rows = list(_forced_pairs(translator, pairs, check))
+    return -sum(log_prob for log_prob, _, _ in rows) / sum(count for _, _, count in rows)
+
+
+def _forced_pairs(
+    translator: Translator, pairs: Sequence[tuple[str, str]], check: Callable[[], None]
+) -> Iterator[tuple[float, int, int]]:
+    """For each pair, shortest targets first: summed log-probability, right pieces, pieces."""
+    tokenisers = translator.tokenisers
+    sources = tokenisers.source.encode_ids([source for source, _ in pairs])
+    targets = tokenisers.target.encode_ids([target for _, target in pairs])
+    order = sorted(range(len(pairs)), key=lambda row: (len(targets[row]), len(sources[row])))
+    for start in range(0, len(order), 64):
+        check()
+        rows = order[start : start + 64]
+        batch = Batch.of([sources[row] for row in rows], [targets[row] for row in rows])
+        yield from _forced(translator.model, batch.to(translator.device))
+
+
+def _forced(model: Seq2Seq, batch: Batch) -> list[tuple[float, int, int]]:
+    with torch.inference_mode():
+        hidden_BTD = model(batch.source_BS, batch.source_valid_BS, batch.input_BT)
+        valid_BT = batch.gold_valid_BT
+        hidden_ND, gold_N = hidden_BTD[valid_BT], batch.gold_BT[valid_BT]
+        output = model.decoder.output
+        log_probs_N = token_log_probs(hidden_ND, output.weight_VD, output.bias_V, gold_N)
+        best_N = top_predictions(hidden_ND, output.weight_VD, output.bias_V, 1)[1][:, 0]
+    counts = valid_BT.sum(dim=1).tolist()
+    sums = [part.sum().item() for part in torch.split(log_probs_N.double(), counts)]
+    right = [int(part.sum()) for part in torch.split(best_N == gold_N, counts)]
+    return list(zip(sums, right, counts, strict=True))
+
+
+def evaluate_pairs(
+    translator: Translator,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    run: str,
+    data: str,
+    metrics: Sequence[str],
+    tokenize: str,
+    search: SearchSettings,
+    versus: tuple[str, Translator, SearchSettings] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Decode the sources and compare the answers with their references.
+
+    Where answers are right or wrong as a whole (names, dates, words: the first metric is exact match or an
+    error rate), equal sources are one question with several right answers. Where they are text, every line
+    counts as the literature counts it.
+    """
+    if metrics[0] in ("exact_match", "cer", "wer"):
+        sources, references = grouped(pairs)
+    else:
+        sources, references = [source for source, _ in pairs], [[target] for _, target in pairs]
+    hypotheses = hypotheses_for(translator, sources, search, check)
+    scores = score(metrics, hypotheses, references, tokenize=tokenize, check=check)
+    comparisons: list[Comparison] = []
+    if versus is not None:
+        others = hypotheses_for(versus[1], sources, versus[2], check)
+        comparisons = compare(metrics, hypotheses, others, references, tokenize=tokenize, check=check)
+    lengths = [len(ids) for ids in translator.tokenisers.source.encode_ids(sources)]
+    return Evaluation(
+        run=run,
+        data=data,
+        signature=search_signature(search),
+        scores=(*scores, *forced_scores(translator, pairs, check)),
+        lengths=tuple(by_length(lengths, hypotheses, references, metrics[0], tokenize=tokenize, check=check)),
+        length_metric=metrics[0],
+        comparisons=tuple(comparisons),
+        versus=versus[0] if versus else "",
+        sources=tuple(sources),
+        hypotheses=tuple(hypotheses),
+        references=tuple(tuple(several) for several in references),
+    )
+
+
+def search_signature(search: SearchSettings) -> str:
+    """How answers were searched for, in the style of a score's signature."""
+    match search.method:
+        case "greedy":
+            return "greedy"
+        case "sample":
+            temperature, seed = f"{search.temperature:g}", search.seed
+            return f"sample|temperature:{temperature}|top_k:{search.top_k}|top_p:{search.top_p:g}|seed:{seed}"
+        case "beam":
+            coverage = f"|coverage_penalty:{search.coverage_penalty:g}" if search.coverage_penalty else ""
+            return f"beam:{search.beam}|length_penalty:{search.length_penalty:g}{coverage}"

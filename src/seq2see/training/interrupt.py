@@ -1,0 +1,81 @@
+"""Ctrl-C and SIGTERM as a request that long loops look at, so that work is saved before the process ends.
+
+A handler may run between any two operations, in the middle of a write: here it only sets a flag. A second
+signal ends the process at once, as if there were no handler; files are written atomically, so nothing breaks.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from seq2see.errors import Stopped
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_ECHO_SECONDS = 2.0  # torchrun hands a terminal's Ctrl-C on to processes that have had it already
+
+
+class Interrupt:
+    """Whether a signal has asked this process to stop. ``check`` suits any ``check: Callable[[], None]``."""
+
+    def __init__(self) -> None:
+        self.signal_number = 0  # 0: none has come
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal_number != 0
+
+    def check(self) -> None:
+        """Raise :class:`Stopped` if a signal has come."""
+        if self.signal_number:
+            raise Stopped(f"stopped by {name_of(self.signal_number)}", self.signal_number)
+
+
+@contextmanager
+def catch_signals() -> Iterator[Interrupt]:
+    """Turn the first SIGINT or SIGTERM inside the block into a request; the second one ends the process.
+
+    Outside the main thread, where Python allows no handlers, the request simply never comes. The handlers
+    that were there before are put back.
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    first_at = [0.0]
+    echoed = "TORCHELASTIC_RUN_ID" in os.environ
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not interrupt.requested:
+            first_at[0] = time.monotonic()
+            interrupt.signal_number = number
+        elif not echoed or time.monotonic() - first_at[0] > _ECHO_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            # None: a handler that was not set from Python and cannot be put back.
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def ignore_signals() -> None:
+    """For worker processes, as their initialiser: only their parent decides when to stop."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def name_of(number: int) -> str:
+    """``SIGTERM`` for 15."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
