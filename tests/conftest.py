@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-WORDS = "one two three four five six seven eight".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 SMALL = (
-    "model.encoder.width=32",
-    "model.decoder.width=32",
+    "model.encoder.width=64",
+    "model.decoder.width=64",
+    "model.dropout=0.0",
     "training.batch_tokens=512",
     "training.learning_rate=0.01",
     "training.precision=float32",
-    "text.vocabulary=300",
+    "text.kind=word",
 )
 
 
@@ -70,7 +71,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data,
         model="lstm-attention",
         settings={name: _value(text) for name, text in settings.items()},
-        steps=150,
+        steps=120,
         out=folder / "run",
         reporter=silent(),
     )

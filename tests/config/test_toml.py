@@ -65,7 +65,9 @@ def test_an_error_names_the_setting_and_the_way_out(above: dict[str, object], wo
 
 def test_an_error_names_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
-    path.write_text("[data]\nheld_out = 0.1\n\n[training]\n# comment\nsteps = 5\nlearning_rat = 0.5\n", encoding="utf-8")
+    path.write_text(
+        "[data]\nheld_out = 0.1\n\n[training]\n# comment\nsteps = 5\nlearning_rat = 0.5\n", encoding="utf-8"
+    )
     with pytest.raises(InputError, match=r"my\.toml:7: training\.learning_rat"):
         parse_settings(merged(BASE, read_toml(path)), path)
 

@@ -1,6 +1,6 @@
 import random
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import pyarrow as pa
 import pytest
@@ -121,7 +121,7 @@ def test_the_company_of_a_row_changes_in_a_small_corpus_too(lengths: list[tuple[
         {frozenset(batch.rows_B.tolist()) for batch in batches.epoch(epoch) if len(batch) > 1} for epoch in range(6)
     ]
     assert all(len(company) > 2 for company in companies)
-    for earlier, later in zip(companies, companies[1:], strict=False):
+    for earlier, later in pairwise(companies):
         assert len(earlier & later) < len(earlier) / 2
 
 

@@ -51,7 +51,7 @@ def test_unequal_files_are_refused_with_both_counts_and_the_place(tmp_path: Path
 
 def test_files_of_quite_different_size_are_doubted(tmp_path: Path) -> None:
     paths = write(tmp_path / "s", [5] * 100), write(tmp_path / "t", [5] * 9)
-    with pytest.raises(InputError, match="s has 100 lines and .*t has 9; .* two sides of the same text"):
+    with pytest.raises(InputError, match=r"s has 100 lines and .*t has 9; .* two sides of the same text"):
         check_parallel(input_file(paths[0]), input_file(paths[1]), 1_000_000)
 
 

@@ -2,6 +2,7 @@ import gzip
 import io
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -305,6 +306,18 @@ def test_a_parquet_text_over_the_limit_is_skipped(tmp_path: Path) -> None:
     tally = Tally()
     assert list(read(open_pairs(tmp_path / "a.parquet", max_line_bytes=20), tally)) == [Pair("a", "b", 1)]
     assert tally.skipped["text longer than 20 bytes"].lines == [2]
+
+
+def test_little_is_held_to_find_the_layout_of_a_file_of_long_rows(tmp_path: Path) -> None:
+    for name, row in (("a.tsv", "x" * 900_000 + "\ty\n"), ("a.jsonl", '{"q": "' + "x" * 900_000 + '", "a": "y"}\n')):
+        path = tmp_path / name
+        path.write_text(row * 60)
+        tracemalloc.start()
+        source = open_pairs(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 30_000_000  # the file has 54 million bytes
+        assert sum(1 for _ in source) == 60
 
 
 def test_texts_for_prediction_keep_every_line(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_no_room_for_the_copy_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda **_: Full())
-    with pytest.raises(Seq2seeError, match="No space left on device.*TMPDIR") as error:
+    with pytest.raises(Seq2seeError, match=r"No space left on device.*TMPDIR") as error:
         input_file("-")
     assert error.value.exit_code == 1
 

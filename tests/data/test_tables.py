@@ -78,7 +78,7 @@ def test_an_over_long_line_is_skipped_but_not_inside_a_quote() -> None:
         (3, ["c", "d"]),
     ]
     assert tally.skipped["line longer than 9 bytes"].lines == [2]
-    with pytest.raises(InputError, match="line 1: .*line 2 is a line longer than 9 bytes"):
+    with pytest.raises(InputError, match=r"line 1: .*line 2 is a line longer than 9 bytes"):
         list(csv_rows([(1, '"a,b'), (2, None)], ",", "f.csv", 9, Tally()))
 
 

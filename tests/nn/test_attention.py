@@ -19,7 +19,7 @@ from seq2see.nn.attention import (
     MultiHeadAttention,
     attend,
     attend_together,
-    normalise,
+    masked_softmax,
 )
 
 B, T, S, D, M = 2, 3, 5, 6, 7
@@ -107,7 +107,7 @@ def test_softmax_of_known_scores() -> None:
     scores = torch.tensor([0.0, math.log(2.0), math.log(3.0), 99.0]).view(1, 1, 1, 4)
     allowed = torch.tensor([True, True, True, False]).view(1, 1, 4)
     expected = torch.tensor([1 / 6, 2 / 6, 3 / 6, 0.0])
-    torch.testing.assert_close(normalise(scores, allowed).flatten(), expected)
+    torch.testing.assert_close(masked_softmax(scores, allowed).flatten(), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,7 +208,7 @@ def test_weights_sum_to_one_over_what_is_allowed(data: st.DataObject) -> None:
     numbers = st.floats(-1e4, 1e4, width=32)
     scores = data.draw(st.lists(st.lists(numbers, min_size=S, max_size=S), min_size=len(rows), max_size=len(rows)))
     allowed = torch.tensor(rows).unsqueeze(0)
-    weights = normalise(torch.tensor(scores, dtype=torch.float32).view(1, 1, -1, S), allowed)[0, 0]
+    weights = masked_softmax(torch.tensor(scores, dtype=torch.float32).view(1, 1, -1, S), allowed)[0, 0]
     assert not weights[~allowed[0]].any()
     torch.testing.assert_close(weights.sum(-1), allowed[0].any(-1).float())
 

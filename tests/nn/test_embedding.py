@@ -3,6 +3,11 @@
 import torch
 
 from seq2see.nn.embedding import PAD, Embedding, OutputLayer, token_weights
+from seq2see.text import tokeniser
+
+
+def test_padding_is_what_the_tokeniser_calls_so() -> None:
+    assert PAD == tokeniser.PAD
 
 
 def test_padding_is_exactly_zero_though_its_row_is_not() -> None:

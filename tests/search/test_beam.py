@@ -171,6 +171,21 @@ def test_cut_hypotheses_come_after_those_that_ended():
     assert found[1].score > found[0].score
 
 
+def test_the_model_never_reads_what_may_not_be_written():
+    # The first sentence has one beginning until its prefix is over, the second has four: places stay empty.
+    asked = []
+
+    def logits(sentence: int, tokens: tuple[int, ...]) -> list[float]:
+        asked.append(tokens)
+        return [0.3 * token for token in range(7)]
+
+    model = TableModel(7, given=logits)
+    chosen = SearchSettings(beam=4, nbest=4, min_length=4)
+    run(model, [Limits(5, (4, 5, 6), allow_unknown=False), Limits(5, allow_unknown=False)], chosen)
+    assert max(map(len, asked)) == 4
+    assert {token for tokens in asked for token in tokens} == {4, 5, 6}
+
+
 def test_fewer_hypotheses_than_asked_for_where_there_are_no_more():
     model = by_hand(start={EOS: 0.1, 4: 0.9}, after_4={EOS: 1.0})
     (found,) = run(model, [Limits(9)], SearchSettings(beam=7, nbest=7))

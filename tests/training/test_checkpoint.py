@@ -337,6 +337,13 @@ def test_random_numbers_go_on_where_they_were() -> None:
     assert torch.equal(torch.rand(7), expected)
 
 
+def test_a_state_from_a_gpu_is_of_use_on_a_cpu() -> None:
+    state = read_random_state(CPU)
+    torch.rand(3)
+    write_random_state(replace(state, device=(1, 2, 3)), CPU)
+    assert read_random_state(CPU) == state
+
+
 def test_each_process_draws_numbers_of_its_own() -> None:
     drawn = []
     for number, rank in [(1, 0), (1, 1), (2, 0)]:

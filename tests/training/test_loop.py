@@ -77,7 +77,7 @@ def test_training_is_the_loop_one_would_write_by_hand(tmp_path: Path, accumulate
 
 def test_the_position_counts_batches_and_an_epoch_ends_a_group() -> None:
     found = []
-    for group in groups(Corpus(), 2, 0, 3):
+    for group in groups(Corpus(), Corpus().count, 2, 0, 3):
         found.append((group.epoch, group.first, group.last, group.after))
         if len(found) == 5:
             break

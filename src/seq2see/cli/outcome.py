@@ -26,7 +26,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     try:
         result = command.main([a for a in arguments if a != "--debug"], prog_name="seq2see", standalone_mode=False)
         sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        return int(result) if isinstance(result, int) else 0
     except BrokenPipeError:
         # The reader has gone (`| head`). Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

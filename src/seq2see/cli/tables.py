@@ -42,7 +42,8 @@ def show_evaluation(result: Evaluation) -> None:
     for one in result.comparisons:
         out.print(
             visible(
-                f"\n{one.name}: {one.first:.2f} here, {one.second:.2f} with {result.versus}; difference {one.difference:+.2f} "
+                f"\n{one.name}: {one.first:.2f} here, {one.second:.2f} with {result.versus}; "
+                f"difference {one.difference:+.2f} "
                 f"(95 %: {one.low:+.2f} to {one.high:+.2f}), p = {one.bootstrap_p:.4f} (paired bootstrap), "
                 f"{one.randomisation_p:.4f} (approximate randomisation)"
             )
@@ -64,12 +65,32 @@ def show_view(
     out = console()
     colour = out.color_system is not None and not out.no_color
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    drawn = heat_map(view.record, words=words, layer=layer, head=head, width=out.width, colour=colour, unicode=unicode)
-    sys.stdout.write(drawn if isinstance(drawn, str) else str(drawn))
-    sys.stdout.write("\n")
-    for path, write in ((html, view.html), (png, view.png), (svg, view.svg), (json, view.json)):
+    truecolour = out.color_system == "truecolor"
+    drawn = heat_map(
+        view.record,
+        words=words,
+        layer=layer,
+        head=head,
+        width=out.width,
+        colour=colour,
+        unicode=unicode,
+        truecolour=truecolour,
+    )
+    sys.stdout.write(drawn + "\n")
+    remarks: list[str] = []
+    if html is not None:
+        view.html(html)
+    if png is not None:
+        remarks += view.png(png)
+    if svg is not None:
+        remarks += view.svg(svg)
+    if json is not None:
+        view.json(json)
+    for remark in dict.fromkeys(remarks):
+        out.print(remark)
+    for path in (html, png, svg, json):
         if path is not None:
-            out.print(f"wrote {write(path)}")
+            out.print(f"wrote {path}")
 
 
 def show_models(vocabulary: int) -> None:

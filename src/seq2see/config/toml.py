@@ -187,6 +187,5 @@ def _toml_value(value: Any) -> str:
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     # A JSON number, Boolean or string (ASCII, \uXXXX) is TOML as well, but for surrogate pairs and DEL.
     if isinstance(value, str):
-        escaped = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        return escaped
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return json.dumps(value)

@@ -175,7 +175,7 @@ def by_length(source_R: Tensor, target_R: Tensor, tokens: int, random: torch.Gen
     sides = (target_R, source_R) if torch.rand((), generator=random) < 0.5 else (source_R, target_R)
     first_R, second_R = sides
     rows_in_batch = tokens / (float(torch.maximum(source_R, target_R).double().mean()) + 1)
-    if rows_in_batch * len(first_R.unique()) > len(first_R):
+    if rows_in_batch * int((first_R.bincount() > 0).sum()) > len(first_R):
         first_R = first_R + torch.randint(2, first_R.shape, generator=random)
     span = int(second_R.max()) + 1
     turn = int(torch.randint(2, (), generator=random))

@@ -1,11 +1,11 @@
 """What kind of file holds the pairs, and in which columns: recognised, or guessed and said."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from seq2see.data.columns import find_column, guess_columns, has_header, listed
 from seq2see.data.lines import lines
@@ -16,9 +16,11 @@ from seq2see.data.tally import Tally
 from seq2see.errors import InputError
 
 SAMPLED = 1_000  # rows looked at
+SAMPLED_CHARACTERS = 8_000_000  # and no more than this, where rows are long
 RARE = 0.05  # below this share of the rows, more cells than usual are a fault and not a habit
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
+Item = TypeVar("Item")
 FileKind = Literal["tsv", "csv", "jsonl", "parquet"]
 Asked = tuple[str, str] | None  # the columns as a person named them
 
@@ -111,7 +113,19 @@ def _rows(file: InputFile, separator: str, max_line_bytes: int) -> list[Row]:
             rows = tsv_rows(text, max_line_bytes, Tally())
         else:
             rows = csv_rows(text, separator, file.name, max_line_bytes, Tally())
-        return [(line, cells) for line, cells in islice(rows, SAMPLED) if any(cell.strip() for cell in cells)]
+        found = _sample(rows, lambda row: sum(map(len, row[1])))
+        return [(line, cells) for line, cells in found if any(cell.strip() for cell in cells)]
+
+
+def _sample(items: Iterable[Item], size: Callable[[Item], int]) -> list[Item]:
+    found: list[Item] = []
+    room = SAMPLED_CHARACTERS
+    for item in islice(items, SAMPLED):
+        found.append(item)
+        room -= size(item)
+        if room < 0:
+            break
+    return found
 
 
 def _table(file: InputFile, kind: Literal["tsv", "csv"], asked: Asked, most: int) -> tuple[Table, str]:
@@ -223,7 +237,7 @@ def _parquet_fields(file: InputFile) -> tuple[list[str], list[list[str | None]],
 
 def _json_fields(file: InputFile, most: int) -> tuple[list[str], list[list[str | None]], list[str]]:
     with closing(lines(file, most)) as text:
-        records = list(islice(json_records(text, file.name, most, Tally()), SAMPLED))
+        records = _sample(json_records(text, file.name, most, Tally()), lambda record: len(str(record[1])))
     names = json_names(records)
     values = [[field(record, name) for name in names] for _, record in records[:100]]
     return names, [[value if isinstance(value, str) else None for value in row] for row in values], []

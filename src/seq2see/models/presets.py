@@ -57,20 +57,36 @@ def transformer(width: int, feed_forward: int, heads: int, layers: int, dropout:
 
 
 PRESETS: Mapping[str, Preset] = {
-    "rnn": recurrent("rnn", "none", "Elman network; its last state is all the decoder gets, and it forgets soon"),
-    "lstm": recurrent("lstm", "none", "gates keep the state over long distances; still one state for a sentence"),
-    "gru": recurrent("gru", "none", "the LSTM's idea with two gates instead of three; one state for a sentence"),
-    "rnn-attention": recurrent("rnn", "general", "Elman network that looks back at every source position"),
-    "lstm-attention": recurrent("lstm", "general", "LSTM that looks back at every source position (Luong 2015)"),
-    "gru-attention": recurrent("gru", "general", "GRU that looks back at every source position"),
-    "transformer-tiny": transformer(128, 256, 4, 4, 0.3, "attention only, for tens of thousands of pairs"),
-    "transformer-small": transformer(256, 1024, 4, 4, 0.2, "attention only, for hundreds of thousands of pairs"),
-    "transformer-base": transformer(
-        512, 2048, 8, 6, 0.1, "the Transformer of Vaswani et al. 2017, for millions of pairs"
+    "rnn": recurrent(
+        "rnn", "none", "Elman network without attention: one state must hold the sentence, and it forgets soon"
     ),
-    "transformer-big": transformer(1024, 4096, 16, 6, 0.3, "its big variant, for millions of pairs and a large GPU"),
+    "lstm": recurrent(
+        "lstm",
+        "none",
+        "LSTM without attention: gates keep the state over long distances; still one state for a sentence",
+    ),
+    "gru": recurrent(
+        "gru", "none", "GRU without attention: the LSTM's idea with two gates; still one state for a sentence"
+    ),
+    "rnn-attention": recurrent(
+        "rnn", "general", "Elman network with attention: every source position can be looked at again"
+    ),
+    "lstm-attention": recurrent(
+        "lstm", "general", "LSTM with attention (Luong et al. 2015): small, quick to train, a good start"
+    ),
+    "gru-attention": recurrent(
+        "gru", "general", "GRU with attention: two gates instead of three, a little smaller than the LSTM"
+    ),
+    "transformer-tiny": transformer(128, 256, 4, 4, 0.3, "Transformer for tens of thousands of pairs (Wu et al. 2021)"),
+    "transformer-small": transformer(256, 1024, 4, 4, 0.2, "Transformer for hundreds of thousands of pairs"),
+    "transformer-base": transformer(
+        512, 2048, 8, 6, 0.1, "Transformer of Vaswani et al. 2017, base size, for millions of pairs"
+    ),
+    "transformer-big": transformer(
+        1024, 4096, 16, 6, 0.3, "Transformer of Vaswani et al. 2017, big size, for millions of pairs and a large GPU"
+    ),
     "hybrid": Preset(
-        "Transformer reads, LSTM with attention writes: fast to decode",
+        "Transformer reads, LSTM with attention writes, which moves two vectors a step instead of a cache",
         TransformerEncoder(layers=4, width=RECURRENT_WIDTH, heads=4, feed_forward=1024),
         RecurrentDecoder(cell="lstm", layers=1, width=RECURRENT_WIDTH, attention="general"),
         dropout=0.2,

@@ -32,7 +32,7 @@ class KeyValue(NamedTuple):
     value_BHSM: Tensor
 
 
-def normalise(scores_BHTS: Tensor, allowed_BTS: Tensor | None) -> Tensor:
+def masked_softmax(scores_BHTS: Tensor, allowed_BTS: Tensor | None) -> Tensor:
     """Softmax over the allowed keys; exactly zero elsewhere, and everywhere for a query that is allowed none.
 
     ``allowed_BTS`` may have one row for all queries, ``[B, 1, S]``.
@@ -81,7 +81,7 @@ def attend(
     if causal:
         allowed_BTS = lower_triangle(query_BHTK.shape[2], query_BHTK.device)
     scores_BHTS = (query_BHTK * scale) @ key_BHSK.transpose(-1, -2)
-    weights_BHTS = normalise(scores_BHTS, allowed_BTS)
+    weights_BHTS = masked_softmax(scores_BHTS, allowed_BTS)
     return weights_BHTS @ value_BHSM, weights_BHTS if want_weights else None
 
 
@@ -180,7 +180,7 @@ class AdditiveAttention(Attention):
         want_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         scores_BTS = self._scores(self.query(query_BTD), key_BHSK.squeeze(1))
-        weights_B1TS = normalise(scores_BTS.unsqueeze(1), allowed_BTS)
+        weights_B1TS = masked_softmax(scores_BTS.unsqueeze(1), allowed_BTS)
         context_BTM = (weights_B1TS @ value_BHSM).squeeze(1)
         return context_BTM, weights_B1TS if want_weights else None
 

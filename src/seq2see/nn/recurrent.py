@@ -206,8 +206,8 @@ class RecurrentLayer(nn.Module):
 class RecurrentStack(nn.Module):
     """Layers above one another, dropout between them.
 
-    From the second layer on the input is added to the output (Wu et al. 2016, section 3.1), without which
-    deep stacks hardly learn. The states handed on are the cells' own, before that sum.
+    From the second layer on a layer's input is added to its output, so that gradients have a short way down a
+    deep stack (Wu et al. 2016, section 3.1). The states handed on are the cells' own, before that sum.
     """
 
     def __init__(

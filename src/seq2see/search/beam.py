@@ -101,7 +101,7 @@ def beam(request: Request) -> list[list[Hypothesis]]:
         _admit_stuck(request, frontier, sums_BW, log_probs_NC, pools)
         candidates = _candidates(sums_BW, log_probs_NC, tokens_NC, 2 * width)
         penalty_N = penalties(request, frontier, outlook.covered_NS)
-        ended_BX = _ended(candidates, frontier, penalty_N, pools, settings)
+        ended_BX = _ended(candidates, frontier, pools, settings)
         _admit(candidates, ended_BX, frontier, penalty_N, "eos", pools, settings)
         going_on = _going_on(candidates, width)
         sentence_B = frontier.sentence_N[:: frontier.width]
@@ -134,13 +134,10 @@ def _candidates(sums_BW: Tensor, log_probs_NC: Tensor, tokens_NC: Tensor, most: 
     return all_candidates.pick(sums_BX.sort(dim=1, descending=True, stable=True).indices[:, :most])
 
 
-def _ended(
-    candidates: Candidates, frontier: Frontier, penalty_N: Tensor, pools: Pools, settings: SearchSettings
-) -> Tensor:
-    """True where a candidate is among the W best, ends in ``<eos>`` and enters its sentence's list."""
-    first_row_B1 = torch.arange(0, penalty_N.shape[0], frontier.width).unsqueeze(1)
+def _ended(candidates: Candidates, frontier: Frontier, pools: Pools, settings: SearchSettings) -> Tensor:
+    """True where a candidate is among the W best, ends in ``<eos>`` and may enter its sentence's list."""
+    # The coverage penalty is at most 0: what does not enter without it does not enter with it.
     score_BX = candidates.sums_BX / length_norm(frontier.length + 1, settings)
-    score_BX = score_BX + penalty_N[first_row_B1 + candidates.parents_BX]
     worst_B1 = pools.worst[frontier.sentence_N[:: frontier.width]].unsqueeze(1)
     ended_BX = candidates.alive_BX & (candidates.tokens_BX == EOS) & (score_BX > worst_B1)
     ended_BX[:, settings.beam :] = False

@@ -172,18 +172,12 @@ def disk_errors(path: Path, need: int) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message = (
-                f"disk full: need {_size(need)}, have {_size(_free(path))} at {path}; make room, then go on"
-            )
+            message = f"disk full: need {_size(need)}, have {_size(_free(path))} at {path}; make room, then go on"
             raise Seq2seeError(message) from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise InputError(
-                f"cannot write {path}: {error.strerror}; give a folder that can be written"
-            ) from error
+            raise InputError(f"cannot write {path}: {error.strerror}; give a folder that can be written") from error
         if error.errno in {errno.ENOENT, errno.ESTALE} and not _exists(path.parent):
-            raise Seq2seeError(
-                f"cannot write {path}: the folder {path.parent} is not there (any more)"
-            ) from error
+            raise Seq2seeError(f"cannot write {path}: the folder {path.parent} is not there (any more)") from error
         if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}:
             raise InputError(f"cannot write {path}: {error.strerror}; give another name") from error
         raise Seq2seeError(f"cannot write {path}: {error.strerror or error}") from error

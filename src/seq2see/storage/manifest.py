@@ -16,9 +16,7 @@ FORMAT = 1  # of the folders this version writes; older ones are read, newer one
 _MOST_BYTES = 1 << 24  # of a manifest
 
 
-def write_manifest(
-    folder: Path, *, kind: str, extra: dict[str, Any], names: Sequence[str] | None = None
-) -> None:
+def write_manifest(folder: Path, *, kind: str, extra: dict[str, Any], names: Sequence[str] | None = None) -> None:
     """Write ``manifest.json`` into ``folder``: its kind, its files, and ``extra`` facts (JSON values).
 
     ``names`` are the files it vouches for; None: every file in the folder whose name starts with no dot.
@@ -37,9 +35,7 @@ def write_manifest(
         "files": {name: _facts(folder / name) for name in chosen},
         "extra": extra,
     }
-    write_atomic(
-        folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    write_atomic(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def verify_manifest(folder: Path, *, kind: str) -> dict[str, Any]:
@@ -105,9 +101,7 @@ def _check_file(path: Path, facts: Any) -> None:
     if size != facts["size"]:
         raise InputError(f"{path} is damaged: {size:,} bytes instead of {facts['size']:,}; {remedy}")
     if _sha256(path) != facts["sha256"]:
-        raise InputError(
-            f"{path} is damaged: hash mismatch (its bytes are not those that were written); {remedy}"
-        )
+        raise InputError(f"{path} is damaged: hash mismatch (its bytes are not those that were written); {remedy}")
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -139,9 +139,7 @@ def _checked_entries(path: Path) -> list[_Entry]:
             raise InputError(f"{path}: {entry.name!r:.80} overlaps another tensor or leaves a gap; {_REMEDY}")
         end = entry.stop
     if end != size - 8 - length:
-        raise InputError(
-            f"{path}: {size - 8 - length:,} bytes of tensors, but the header says {end:,}; {_REMEDY}"
-        )
+        raise InputError(f"{path}: {size - 8 - length:,} bytes of tensors, but the header says {end:,}; {_REMEDY}")
     return entries
 
 
@@ -208,8 +206,7 @@ def _check_expected(path: Path, entries: list[_Entry], expected: Expected) -> No
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or extra:
         raise InputError(
-            f"{path}: not the tensors of this model: missing {_some(missing)}; not expected {_some(extra)}; "
-            f"{_ONE_RUN}"
+            f"{path}: not the tensors of this model: missing {_some(missing)}; not expected {_some(extra)}; {_ONE_RUN}"
         )
     for name, (shape, dtype) in expected.items():
         entry = found[name]

@@ -1,6 +1,5 @@
 """A trained run in Python: predict, see, evaluate."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from seq2see.tasks.prediction import Prediction, Translator
 from seq2see.tasks.prediction import predict as predict_texts
 from seq2see.tasks.scoring import Evaluation, evaluate_pairs, search_signature
 from seq2see.viewing.figure import draw_heat_map
-from seq2see.viewing.page import write_page
+from seq2see.viewing.page import notebook, write_page
 from seq2see.viewing.record import Record
 from seq2see.viewing.terminal import heat_map
 
@@ -86,27 +85,24 @@ class View:
         write_page(Path(path), [self.record])
         return Path(path)
 
-    def png(self, path: str | Path) -> Path:
-        """Write a picture."""
-        draw_heat_map(self.record, Path(path))
-        return Path(path)
+    def png(self, path: str | Path) -> tuple[str, ...]:
+        """Write a picture; the remarks say what could not be drawn, such as letters no font has."""
+        return draw_heat_map(self.record, Path(path))
 
-    def svg(self, path: str | Path) -> Path:
-        """Write a drawing."""
-        draw_heat_map(self.record, Path(path))
-        return Path(path)
+    def svg(self, path: str | Path) -> tuple[str, ...]:
+        """Write a drawing; see :meth:`png`."""
+        return draw_heat_map(self.record, Path(path))
 
     def json(self, path: str | Path) -> Path:
         """Write the record, which every view can be drawn from again."""
-        write_atomic(Path(path), self.record.to_json())
+        write_atomic(Path(path), self.record.to_json() + "\n")
         return Path(path)
 
     def __str__(self) -> str:
         return self.text()
 
-    def _repr_png_(self) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            return self.png(Path(folder) / "attention.png").read_bytes()
+    def _repr_html_(self) -> str:
+        return notebook([self.record])
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def spans_of(lengths: Iterable[int], owner: list[int], end: int) -> tuple[tuple[
     for length in lengths:
         if length:
             first, reached = owner[at], min(owner[at + length - 1] + 1, end)
-            spans.append((min(first, end), reached))
+            spans.append((first, reached))
             at += length
         else:
             spans.append((reached, reached))

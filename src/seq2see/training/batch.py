@@ -1,12 +1,13 @@
 """What training asks of batches, and nothing more: it does not look inside. And how they come in groups."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from seq2see.data.ahead import ahead
 from seq2see.errors import InputError, Seq2seeError
 
 
@@ -71,22 +72,25 @@ class Group(Generic[AnyBatch]):
         return f"epoch {self.epoch}, {numbers} (rows {', '.join(map(str, rows))} …)"
 
 
-def groups(batches: Batches[AnyBatch], size: int, epoch: int, batch: int) -> Iterator[Group[AnyBatch]]:
-    """Groups of ``size`` batches without end, from number ``batch`` of ``epoch`` on.
+def groups(
+    batches: Batches[AnyBatch], count: Callable[[int], int], size: int, epoch: int, batch: int
+) -> Generator[Group[AnyBatch]]:
+    """Groups of ``size`` batches without end, from number ``batch`` of ``epoch`` on; the next ones are made ahead.
 
-    The end of an epoch ends a group, so that a budget in epochs is kept to the batch.
+    ``count`` is the number of batches of an epoch. The end of an epoch ends a group, so that a budget in epochs
+    is kept to the batch.
 
     Raises:
         InputError: an epoch has no batch.
         Seq2seeError: an epoch gave fewer batches than it counts.
     """
     while True:
-        count, collected = batches.count(epoch), list[AnyBatch]()
-        if count < 1:
+        most, collected = count(epoch), list[AnyBatch]()
+        if most < 1:
             raise InputError("there is nothing to train on: the data gave no batch")
-        for number, found in enumerate(batches.epoch(epoch, batch), start=batch):
+        for number, found in enumerate(ahead(batches.epoch(epoch, batch)), start=batch):
             collected.append(found)
-            ended = number + 1 >= count
+            ended = number + 1 >= most
             if ended or len(collected) == size:
                 after = (epoch + 1, 0) if ended else (epoch, number + 1)
                 yield Group(collected, epoch, number + 1 - len(collected), number, after)
@@ -94,5 +98,5 @@ def groups(batches: Batches[AnyBatch], size: int, epoch: int, batch: int) -> Ite
             if ended:
                 break
         else:
-            raise Seq2seeError(f"epoch {epoch} has {count:,} batches but gave fewer; the data has changed")
+            raise Seq2seeError(f"epoch {epoch} has {most:,} batches but gave fewer; the data has changed")
         epoch, batch = epoch + 1, 0

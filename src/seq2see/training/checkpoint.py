@@ -54,9 +54,7 @@ def restore_weights(model: nn.Module, tensors: dict[str, Tensor]) -> None:
             tensor.copy_(tensors[name])
 
 
-def save_checkpoint(
-    run: Path, snapshot: Snapshot, model: nn.Module, optimiser: Optimizer, ema: Ema | None
-) -> Path:
+def save_checkpoint(run: Path, snapshot: Snapshot, model: nn.Module, optimiser: Optimizer, ema: Ema | None) -> Path:
     """Write a checkpoint of this step, read it back, and only then delete those it makes superfluous.
 
     Raises:

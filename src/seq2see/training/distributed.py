@@ -75,9 +75,7 @@ class World:
         if self.size == 1:
             return
         trained = [parameter for parameter in parameters if parameter.requires_grad]
-        present = torch.tensor(
-            [float(parameter.grad is not None) for parameter in trained], device=self.device
-        )
+        present = torch.tensor([float(parameter.grad is not None) for parameter in trained], device=self.device)
         dist.all_reduce(present)
         gradients = []
         for parameter, count in zip(trained, present.tolist(), strict=True):
@@ -118,9 +116,7 @@ def join(device: torch.device) -> Iterator[World]:
     Raises:
         InputError: the environment is not one that torchrun makes.
     """
-    rank, size, local = (
-        _number(name, least) for name, least in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    )
+    rank, size, local = (_number(name, least) for name, least in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     if rank >= size:
         raise InputError(f"RANK={rank} with WORLD_SIZE={size}: ranks go from 0 to {size - 1}; use torchrun")
     if device.type == "cuda" and size > 1:
@@ -140,9 +136,7 @@ def join(device: torch.device) -> Iterator[World]:
 def _number(name: str, least: int) -> int:
     text = os.environ.get(name, str(least))
     if not text.isdecimal() or int(text) < least:
-        raise InputError(
-            f"environment variable {name}={text!r}: expected a number from {least}, as torchrun sets it"
-        )
+        raise InputError(f"environment variable {name}={text!r}: expected a number from {least}, as torchrun sets it")
     return int(text)
 
 

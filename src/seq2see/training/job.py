@@ -25,10 +25,11 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Job(Generic[AnyBatch]):
-    """One training: who takes part in it. ``run`` is the run folder."""
+    """One training: who takes part in it. ``run`` is the run folder, ``count`` the number of batches of an epoch."""
 
     model: nn.Module
     batches: Batches[AnyBatch]
+    count: Callable[[int], int]
     settings: TrainingSettings
     run: Path
     develop: Develop | None
@@ -44,7 +45,7 @@ class Job(Generic[AnyBatch]):
 
     def epochs(self, standing: Standing) -> float:
         """Passes over the data so far, the begun one included."""
-        return standing.epoch + standing.batch / max(1, self.batches.count(standing.epoch))
+        return standing.epoch + standing.batch / max(1, self.count(standing.epoch))
 
     def fraction(self, standing: Standing) -> float:
         """The part of the budget that is spent."""
@@ -52,7 +53,7 @@ class Job(Generic[AnyBatch]):
             update=standing.step,
             epoch=standing.epoch,
             batch=standing.batch,
-            batches_in_epoch=self.batches.count(standing.epoch),
+            batches_in_epoch=self.count(standing.epoch),
             seconds=standing.seconds,
         )
 
@@ -62,13 +63,11 @@ class Job(Generic[AnyBatch]):
             update=standing.step,
             epoch=standing.epoch,
             batch=standing.batch,
-            batches_in_epoch=self.batches.count(standing.epoch),
+            batches_in_epoch=self.count(standing.epoch),
             seconds=standing.seconds,
         )
 
-    def progress(
-        self, standing: Standing, *, learning_rate: float = 0.0, gradient_norm: float | None = None
-    ) -> Progress:
+    def progress(self, standing: Standing, gradient_norm: float | None = None) -> Progress:
         """Where training stands now; averages over the updates since the last line of the journal."""
         seconds, fraction, tally = self.stopwatch.seconds(), self.fraction(standing), standing.tally
         elapsed = seconds - tally.started
@@ -78,7 +77,7 @@ class Job(Generic[AnyBatch]):
             fraction=min(1.0, fraction),
             seconds=seconds,
             eta_seconds=remaining(seconds, fraction),
-            learning_rate=learning_rate,
+            learning_rate=self.optimiser.param_groups[0]["lr"],
             target_tokens=standing.target_tokens,
             loss=tally.loss / tally.tokens if tally.tokens else None,
             target_tokens_per_second=tally.tokens / elapsed if tally.tokens and elapsed > 0 else None,

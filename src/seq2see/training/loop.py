@@ -5,7 +5,9 @@ decisions that depend on a clock or a signal are taken together by all processes
 """
 
 import math
+from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -95,10 +97,24 @@ def fit(
         standing = replace(standing, precision=computation.precision)
         metrics = folder / METRICS if world.main else None
         with Journal(metrics, lines=standing.lines, step=standing.step) as journal:
-            parts = (model, batches, settings, folder, develop, report, interrupt, fingerprint, world)
-            job = Job(*parts, optimiser, ema, computation, journal, stopwatch)
-            standing, reason = _train(job, standing, resumed=start is not None)
-            return finish(job, standing, reason)
+            job = Job(
+                model=model,
+                batches=batches,
+                count=cache(batches.count),  # it can take a pass over all lengths
+                settings=settings,
+                run=folder,
+                develop=develop,
+                report=report,
+                interrupt=interrupt,
+                fingerprint=fingerprint,
+                world=world,
+                optimiser=optimiser,
+                ema=ema,
+                computation=computation,
+                journal=journal,
+                stopwatch=stopwatch,
+            )
+            return finish(job, *_train(job, standing, resumed=start is not None))
 
 
 def _speaker(report: Report, world: World) -> Say:
@@ -145,28 +161,28 @@ def _train(job: Job[AnyBatch], standing: Standing, *, resumed: bool) -> tuple[St
     """Update until there is a reason to end; returns where training stands then, saved, and the reason."""
     standing = _paused(job, standing, standing.seconds)
     saved, saved_at = (_place(standing) if resumed else None), standing.seconds
-    supply = groups(job.batches, job.settings.accumulate, standing.epoch, standing.batch)
-    while True:
-        standing, signal_number = _agreed(job, standing)
-        if not signal_number and evaluation_due(job, standing):
-            _check_weights(job, standing)
-            standing, cut_short = evaluate(job, standing)
-            standing, signal_number = _agreed(job, _paused(job, standing, standing.seconds))
-            signal_number = cut_short or signal_number
-        reason = _ended(job, standing)
-        due = reason or signal_number or _checkpoint_due(job, standing, saved_at)
-        if due and saved != _place(standing):
-            standing = _save(job, standing)
-            saved, saved_at = _place(standing), standing.seconds
-        if signal_number:
-            raise Stopped(
-                f"stopped by {name_of(signal_number)} after step {standing.step:,}; everything is saved in "
-                f"{job.run}; to go on: --resume (resume=True)",
-                signal_number,
-            )
-        if reason:
-            return standing, reason
-        standing = _update(job, standing, next(supply))
+    with closing(groups(job.batches, job.count, job.settings.accumulate, standing.epoch, standing.batch)) as supply:
+        while True:
+            standing, signal_number = _agreed(job, standing)
+            if not signal_number and evaluation_due(job, standing):
+                _check_weights(job, standing)
+                standing, cut_short = evaluate(job, standing)
+                standing, signal_number = _agreed(job, _paused(job, standing, standing.seconds))
+                signal_number = cut_short or signal_number
+            reason = _ended(job, standing)
+            due = reason or signal_number or _checkpoint_due(job, standing, saved_at)
+            if due and saved != _place(standing):
+                standing = _save(job, standing)
+                saved, saved_at = _place(standing), standing.seconds
+            if signal_number:
+                raise Stopped(
+                    f"stopped by {name_of(signal_number)} after step {standing.step:,}; everything is saved in "
+                    f"{job.run}; to go on: --resume (resume=True)",
+                    signal_number,
+                )
+            if reason:
+                return standing, reason
+            standing = _update(job, standing, next(supply))
 
 
 def _agreed(job: Job[AnyBatch], standing: Standing) -> tuple[Standing, int]:
@@ -254,7 +270,7 @@ def _update(job: Job[AnyBatch], standing: Standing, group: Group[AnyBatch]) -> S
     else:
         standing = _skipped(job, standing, group, loss, norm)
     job.optimiser.zero_grad(set_to_none=True)
-    progress = job.progress(standing, learning_rate=rate, gradient_norm=norm)
+    progress = job.progress(standing, norm)
     job.tell(progress)
     if split:
         _check_split(job, standing, group)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
@@ -149,10 +149,7 @@ def _compiled(
     """
     if setting != "on":
         return computation
-    module = torch.compile(computation.module)
-    if not isinstance(module, nn.Module):
-        return computation
-    compiled = replace(computation, module=module)
+    compiled = replace(computation, module=cast(nn.Module, torch.compile(computation.module)))
     try:
         _discarded(compiled, part)
     except Seq2seeError:

@@ -64,9 +64,7 @@ def evaluate(job: Job[AnyBatch], standing: Standing) -> tuple[Standing, int]:
         development, signal_number = _developed(job)
         if signal_number:
             return standing, signal_number
-        better = job.develop is not None and _is_better(
-            development, before
-        )
+        better = job.develop is not None and _is_better(development, before)
         if job.world.main and (better or keep):
             keep_evaluation(job.run, standing.step, weights_of(job.model))
     if development is not None and job.world.main:

@@ -49,7 +49,5 @@ def open_tensorboard(folder: Path) -> TensorBoard:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise InputError(
-            "TensorBoard is not installed; `pip install seq2see[tensorboard]` adds it"
-        ) from error
+        raise InputError("TensorBoard is not installed; `pip install seq2see[tensorboard]` adds it") from error
     return TensorBoard(SummaryWriter(str(folder)))
