@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SMALL, Command, reversed_pairs, write_pairs
 from seq2see.viewing.grid import CAVEAT
+from small_task import SMALL, Command, reversed_pairs, write_pairs
 
 
 def arguments(*settings: str) -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2see.config.settings import DataSettings
+from seq2see.data import cache
 from seq2see.data.cache import CachedPairs, build_cache, cache_key, content_hash, open_cache, open_or_build
 from seq2see.data.cache_writer import BLOCK_ROWS, schema
 from seq2see.data.reading import open_pairs
@@ -237,6 +238,28 @@ def test_a_reader_keeps_its_rows_while_the_cache_is_replaced(tmp_path: Path) -> 
     assert len(old.ids(range(4))) == len(old) == 4
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="this system does not tell what is mapped")
+@pytest.mark.parametrize("kept", [2, 1_000])
+def test_mapped_pages_are_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    monkeypatch.setattr(cache, "_READS_KEPT", kept)
+    pairs = (Pair("x" * 200, "y", line) for line in range(1, 4 * BLOCK_ROWS + 1))
+    build_cache(pairs, letters(), RULES, tmp_path / "c", "k")
+    cached = open_cache(tmp_path / "c", "k")
+    for number in range(cached.blocks):
+        assert int(cached.block(number)[0].ids_I.long().sum()) == ord("x") * 200 * BLOCK_ROWS
+
+    def resident() -> int:
+        """Kilobytes of the file that count as memory of this process."""
+        parts = Path("/proc/self/smaps").read_text().split(str(tmp_path / "c" / "pairs.arrow"))
+        return int(parts[1].split("Rss:")[1].split()[0])
+
+    whole = (tmp_path / "c" / "pairs.arrow").stat().st_size // 1024
+    if kept == 2:
+        assert resident() < 0.6 * whole
+    else:
+        assert resident() > 0.9 * whole  # without it, all that was touched counts
+
+
 def test_the_key_depends_on_everything_that_matters(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("a\tb\tc\nd\te\tf\n")
@@ -251,6 +274,7 @@ def test_the_key_depends_on_everything_that_matters(tmp_path: Path) -> None:
     path.write_text("a\tb\tc\nd\te\tg\n")
     keys.add(cache_key(content_hash(open_pairs(path)), RULES, letters(), "train"))
     assert len(keys) == 6
+    assert cache_key(content, RULES.model_copy(update={"pairs": "elsewhere.tsv"}), letters(), "train") in keys
     moved = tmp_path / "moved.tsv"
     moved.write_text("a\tb\tc\nd\te\tf\n")
     assert content_hash(open_pairs(moved)) == content

@@ -111,7 +111,9 @@ def test_utf16_is_said_as_such(encoding: str) -> None:
         read("one sentence\tanother sentence\n".encode(encoding))
 
 
-@pytest.mark.parametrize("content", [b"a\0\n", b"a\0b\tc\n", b"\0\0\0\n\0\0", b"\0a\0b\0c", b"N\0L\n" * 100])
+@pytest.mark.parametrize(
+    "content", [b"a\0\n", b"a\0b\tc\n", b"\0\0\0\n\0\0", b"\0a\0b\0c", b"N\0L\n" * 100, b"a\0\0b\0\0" * 10]
+)
 def test_nul_in_a_sentence_is_no_utf16(content: bytes) -> None:
     assert "".join(line or "" for _, line in read(content)) == content.decode().replace("\n", "")
 

@@ -45,6 +45,7 @@ def test_lower_case_keeps_to_the_normal_form() -> None:
     assert normalise("ÄRGER im CAFÉ", chosen) == "ärger im café"
     assert normalise("İ", chosen) == "i\u0307"
     assert normalise("ΑΣ", chosen) == "ας"
+    assert normalise("J\u030c", chosen) == "ǰ", "composed only in lower case"
     assert normalise("ABC", TextSettings()) == "ABC"
 
 

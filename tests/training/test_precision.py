@@ -44,7 +44,7 @@ def test_ten_per_cent_decide(capable: None, low: float, chosen: str) -> None:
 
 
 def test_warm_up_and_outliers_do_not_count_and_both_are_measured_in_turn(capable: None) -> None:
-    measure, asked = clock([0.001, 1.0, 1.0, 90.0], [500.0, 0.2, 700.0, 0.3])
+    measure, asked = clock([0.001, 1.0, 1.0, 90.0], [1.5, 0.2, 700.0, 0.3])
     chosen, sentence = choose_precision("auto", CPU, measure)
     assert chosen == "bfloat16"
     assert asked == ["float32", "bfloat16"] * 4
@@ -107,3 +107,9 @@ def test_products_inside_have_the_precision(kind: precision.Precision, dtype: to
     with autocast(kind, CPU):
         assert (torch.ones(2, 3) @ torch.ones(3, 2)).dtype == dtype
     assert (torch.ones(2, 3) @ torch.ones(3, 2)).dtype == torch.float32
+
+
+def test_slow_steps_are_measured_once(capable: None) -> None:
+    measure, asked = clock([1.0, 3.0], [1.5, 1.0])
+    assert choose_precision("auto", CPU, measure)[0] == "bfloat16"
+    assert asked == ["float32", "bfloat16"] * 2

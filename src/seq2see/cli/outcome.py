@@ -32,10 +32,10 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except typer.Exit as ended:
-        return ended.exit_code
+        return int(ended.exit_code)
     except _UsageError as error:
         error.show(file=sys.stderr)
-        return error.exit_code
+        return int(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return _say("stopped", 130, debug)
     except Seq2seeError as error:

@@ -39,6 +39,8 @@ from seq2see.text.tokeniser import TokeniserPair
 
 KIND = "cache"
 
+# The settings that decide which pairs are in; where the files lie and how they are read is in the content's hash.
+_RULES = {"held_out", "held_out_most", "drop_empty", "drop_duplicates", "max_pieces", "max_ratio"}
 _READS_KEPT = 64  # blocks read between two times that mapped pages are let go of
 
 
@@ -253,7 +255,7 @@ def cache_key(content: str, rules: DataSettings, tokenisers: TokeniserPair, part
     described = {
         "format": FORMAT,
         "content": content,
-        "rules": rules.model_dump(mode="json"),
+        "rules": rules.model_dump(mode="json", include=_RULES),
         "source": tokenisers.source.to_json(),
         "target": tokenisers.target.to_json(),
         "part": part,

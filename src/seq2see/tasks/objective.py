@@ -5,17 +5,16 @@ B sentences · T target positions · N gold positions · D width
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from seq2see.config.settings import TrainingSettings
 from seq2see.data.batch import Batch
 from seq2see.models.seq2seq import Seq2Seq
 from seq2see.nn.embedding import OutputLayer
-from seq2see.training.consistency import cut, r_drop, simcut
+from seq2see.training.consistency import CUT_SHARE, cut, r_drop, simcut
 from seq2see.training.loop import LossFunction
 from seq2see.training.loss import cross_entropy
-
-_CUT = 0.05  # share of tokens that SimCut cuts (Gao et al. 2022, section 4.1)
 
 
 def objective(settings: TrainingSettings) -> LossFunction[Batch]:
@@ -23,17 +22,23 @@ def objective(settings: TrainingSettings) -> LossFunction[Batch]:
     smoothing, weight = settings.label_smoothing, settings.consistency_weight
 
     def plain(model: nn.Module, batch: Batch) -> Tensor:
-        hidden_ND, gold_N, output = _hidden(model, batch), batch.gold_BT[batch.gold_valid_BT], _output(model)
-        return cross_entropy(hidden_ND, output.weight_VD, output.bias_V, gold_N, smoothing)
+        output = _output(model)
+        hidden_BTD = model(batch.source_BS, batch.source_valid_BS, batch.input_BT)
+        gold_N = batch.gold_BT[batch.gold_valid_BT]
+        return cross_entropy(hidden_BTD[batch.gold_valid_BT], output.weight_VD, output.bias_V, gold_N, smoothing)
 
     def with_r_drop(model: nn.Module, batch: Batch) -> Tensor:
-        first_ND, second_ND = _hidden(model, batch), _hidden(model, batch)
-        gold_N, output = batch.gold_BT[batch.gold_valid_BT], _output(model)
+        output = _output(model)
+        first_ND, second_ND = _two_views(model, batch, batch.source_BS, batch.input_BT)
+        gold_N = batch.gold_BT[batch.gold_valid_BT]
         return r_drop(first_ND, second_ND, output.weight_VD, output.bias_V, gold_N, smoothing, weight)
 
     def with_simcut(model: nn.Module, batch: Batch) -> Tensor:
-        whole_ND, cut_ND = _hidden(model, batch), _hidden(model, batch, cut_share=_CUT)
-        gold_N, output = batch.gold_BT[batch.gold_valid_BT], _output(model)
+        output = _output(model)
+        source_BS = cut(batch.source_BS, batch.source_valid_BS, CUT_SHARE)
+        input_BT = cut(batch.input_BT, batch.gold_valid_BT, CUT_SHARE)
+        whole_ND, cut_ND = _two_views(model, batch, source_BS, input_BT)
+        gold_N = batch.gold_BT[batch.gold_valid_BT]
         return simcut(whole_ND, cut_ND, output.weight_VD, output.bias_V, gold_N, smoothing, weight)
 
     match settings.consistency:
@@ -45,14 +50,12 @@ def objective(settings: TrainingSettings) -> LossFunction[Batch]:
             return with_simcut
 
 
-def _hidden(model: nn.Module, batch: Batch, cut_share: float = 0.0) -> Tensor:
-    """Decoder states at the gold positions, one row each."""
-    source_BS, input_BT = batch.source_BS, batch.input_BT
-    if cut_share:
-        source_BS = cut(source_BS, batch.source_valid_BS, cut_share)
-        input_BT = cut(input_BT, batch.gold_valid_BT, cut_share)
-    hidden_BTD: Tensor = model(source_BS, batch.source_valid_BS, input_BT)
-    return hidden_BTD[batch.gold_valid_BT]
+def _two_views(model: nn.Module, batch: Batch, source_BS: Tensor, input_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Decoder states at the gold positions, of the batch and of another view of it, from one pass over both."""
+    sources, inputs = torch.cat([batch.source_BS, source_BS]), torch.cat([batch.input_BT, input_BT])
+    hidden_BTD: Tensor = model(sources, batch.source_valid_BS.repeat(2, 1), inputs)
+    first_BTD, second_BTD = hidden_BTD.chunk(2)
+    return first_BTD[batch.gold_valid_BT], second_BTD[batch.gold_valid_BT]
 
 
 def _output(model: nn.Module) -> OutputLayer:

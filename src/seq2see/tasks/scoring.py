@@ -18,7 +18,7 @@ from seq2see.evaluation.significance import Comparison, compare
 from seq2see.models.seq2seq import Seq2Seq
 from seq2see.storage.atomic import write_atomic
 from seq2see.tasks.prediction import Translator, predict
-from seq2see.training.loss import token_log_probs, top_predictions
+from seq2see.training.loss import token_scores
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,10 @@ def _forced(model: Seq2Seq, batch: Batch) -> list[tuple[float, int, int]]:
         valid_BT = batch.gold_valid_BT
         hidden_ND, gold_N = hidden_BTD[valid_BT], batch.gold_BT[valid_BT]
         output = model.decoder.output
-        log_probs_N = token_log_probs(hidden_ND, output.weight_VD, output.bias_V, gold_N)
-        best_N = top_predictions(hidden_ND, output.weight_VD, output.bias_V, 1)[1][:, 0]
+        log_probs_N, right_N = token_scores(hidden_ND, output.weight_VD, output.bias_V, gold_N)
     counts = valid_BT.sum(dim=1).tolist()
     sums = [part.sum().item() for part in torch.split(log_probs_N.double(), counts)]
-    right = [int(part.sum()) for part in torch.split(best_N == gold_N, counts)]
+    right = [int(part.sum()) for part in torch.split(right_N, counts)]
     return list(zip(sums, right, counts, strict=True))
 
 

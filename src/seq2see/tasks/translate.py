@@ -13,6 +13,7 @@ from torch import nn
 
 from seq2see.config.settings import DataSettings, SearchSettings, Settings
 from seq2see.config.toml import Table, merged, parse, read_toml, to_toml
+from seq2see.data.batching import Batches
 from seq2see.data.cache import CachedPairs, cache_key, content_hash, open_or_build
 from seq2see.data.tally import Tally
 from seq2see.errors import InputError
@@ -23,7 +24,7 @@ from seq2see.storage.atomic import clean_leftovers, write_atomic
 from seq2see.storage.lock import FolderLock
 from seq2see.tasks.choices import choose
 from seq2see.tasks.corpus import Corpus, default_name, least_by_hash, open_corpus, surveyed, without_places
-from seq2see.tasks.feeding import Feed
+from seq2see.tasks.feeding import training_batches
 from seq2see.tasks.folder import CONFIG, TOKENISER, default_device, load_run
 from seq2see.tasks.objective import objective
 from seq2see.tasks.outcome import finish
@@ -143,7 +144,7 @@ class Prepared:
     tokenisers: TokeniserPair
     corpus: Corpus
     development: list[tuple[str, str]]
-    batches: Feed
+    batches: Batches
     notes: tuple[str, ...]
     data_hash: str
 
@@ -183,7 +184,7 @@ def _prepare(
     note(*cached.report.sentences())
     if world.main and (request.force or not request.resume):
         write_atomic(folder / CONFIG, to_toml(settings))
-    batches = Feed(cached, tokenisers, settings)
+    batches = training_batches(cached, tokenisers, settings)
     return Prepared(folder, settings, tokenisers, corpus, development, batches, tuple(notes), data_hash)
 
 

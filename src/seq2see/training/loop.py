@@ -88,13 +88,13 @@ def fit(
         say = _speaker(report, world)
         start = starting_point(folder, world, fingerprint, resume=resume, force=force, say=say)
         standing = start[1].standing if start is not None else Standing()
-        stopwatch = Stopwatch(standing.seconds)
         optimiser, ema = _learner(model, settings, world, start[0] if start is not None else None)
         _set_random_state(world, settings.seed, start[1] if start is not None else None, say)
         plain = Computation(model, loss, "float32", world.device)
         largest = largest_batch(batches, standing.epoch)
         computation = prepared(plain, largest, settings, world, standing.precision, say)
         standing = replace(standing, precision=computation.precision)
+        stopwatch = Stopwatch(standing.seconds)  # from here on: the trials above are no training
         metrics = folder / METRICS if world.main else None
         with Journal(metrics, lines=standing.lines, step=standing.step) as journal:
             job = Job(

@@ -16,6 +16,7 @@ Precision = Literal["float32", "bfloat16"]
 CPU_FEATURES = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # x86, x86, Arm, Arm
 CPU_QUESTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 ROUNDS = 3  # alternated, so that a slow moment of a shared machine meets both
+SECONDS = 2.0  # of the two trials together: beyond it, more of them would take too much of the budget
 GAIN = 0.10  # bfloat16 has to be at least so much faster: it rounds more, so a tie goes to float32
 
 
@@ -27,8 +28,8 @@ def choose_precision(
     """The precision to train in, and a sentence for people that says why.
 
     ``measure`` runs a training step of the real model in a precision and returns its seconds; it is called
-    only for "auto" on hardware with bfloat16 arithmetic: once each to warm up, then three times each in turn,
-    and the medians are compared. On resume, keep the precision that was chosen first.
+    only for "auto" on hardware with bfloat16 arithmetic: once each to warm up, then three times each in turn
+    (once, where a step takes seconds), and the medians are compared. On resume, keep the precision that was chosen first.
     """
     if setting == "float32":
         return "float32", "float32, as set."
@@ -37,9 +38,8 @@ def choose_precision(
         return "bfloat16", f"bfloat16, as set{lacking}."
     if not has_bfloat16(device):
         return "float32", f"float32: this {device.type} has no bfloat16 arithmetic."
-    measure("float32")
-    measure("bfloat16")
-    rounds = [(measure("float32"), measure("bfloat16")) for _ in range(ROUNDS)]
+    slow = measure("float32") + measure("bfloat16") > SECONDS
+    rounds = [(measure("float32"), measure("bfloat16")) for _ in range(1 if slow else ROUNDS)]
     full, low = (median(each) for each in zip(*rounds, strict=True))
     chosen: Precision = "bfloat16" if low <= (1 - GAIN) * full else "float32"
     return chosen, (
