@@ -226,7 +226,10 @@ def see(
         str | None, typer.Option("--target", help="Score this answer instead of the model's own.")
     ] = None,
     beam: Beam = None,
-    pieces: Annotated[bool, typer.Option("--pieces", help="Show sub-words instead of words.")] = False,
+    words: Annotated[
+        bool | None,
+        typer.Option("--words/--pieces", help="Units to show; pieces where the answer is a single word."),
+    ] = None,
     layer: Annotated[int | None, typer.Option("--layer", min=1, help="One layer instead of the mean.")] = None,
     head: Annotated[int | None, typer.Option("--head", min=1, help="One head instead of the mean.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page that works without a network.")] = None,
@@ -239,7 +242,7 @@ def see(
     from seq2see.tasks.run import load
 
     view = load(run).see(text, target=target, beam=beam)
-    show_view(view, words=not pieces, layer=layer, head=head, html=html, png=png, svg=svg, json=json)
+    show_view(view, words=words, layer=layer, head=head, html=html, png=png, svg=svg, json=json)
 
 
 @app.command()

@@ -53,7 +53,7 @@ def show_evaluation(result: Evaluation) -> None:
 def show_view(
     view: View,
     *,
-    words: bool,
+    words: bool | None,
     layer: int | None,
     head: int | None,
     html: Path | None,
@@ -68,7 +68,7 @@ def show_view(
     truecolour = out.color_system == "truecolor"
     drawn = heat_map(
         view.record,
-        words=words,
+        words=view.words if words is None else words,
         layer=layer,
         head=head,
         width=out.width,
@@ -81,9 +81,9 @@ def show_view(
     if html is not None:
         view.html(html)
     if png is not None:
-        remarks += view.png(png)
+        remarks += view.png(png, words=words, layer=layer, head=head)
     if svg is not None:
-        remarks += view.svg(svg)
+        remarks += view.svg(svg, words=words, layer=layer, head=head)
     if json is not None:
         view.json(json)
     for remark in dict.fromkeys(remarks):

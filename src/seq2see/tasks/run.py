@@ -76,8 +76,14 @@ class View:
 
     record: Record
 
-    def text(self, *, words: bool = True, width: int = 100, colour: bool = False) -> str:
+    @property
+    def words(self) -> bool:
+        """Whether words are the better unit to show; an answer of one word has only its pieces to show."""
+        return len(self.record.target.words) > 1
+
+    def text(self, *, words: bool | None = None, width: int = 100, colour: bool = False) -> str:
         """The heat map for a terminal."""
+        words = self.words if words is None else words
         return heat_map(self.record, words=words, layer=None, head=None, width=width, colour=colour, unicode=True)
 
     def html(self, path: str | Path) -> Path:
@@ -85,13 +91,18 @@ class View:
         write_page(Path(path), [self.record])
         return Path(path)
 
-    def png(self, path: str | Path) -> tuple[str, ...]:
+    def png(
+        self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
+    ) -> tuple[str, ...]:
         """Write a picture; the remarks say what could not be drawn, such as letters no font has."""
-        return draw_heat_map(self.record, Path(path))
+        words = self.words if words is None else words
+        return draw_heat_map(self.record, Path(path), words=words, layer=layer, head=head)
 
-    def svg(self, path: str | Path) -> tuple[str, ...]:
+    def svg(
+        self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
+    ) -> tuple[str, ...]:
         """Write a drawing; see :meth:`png`."""
-        return draw_heat_map(self.record, Path(path))
+        return self.png(path, words=words, layer=layer, head=head)
 
     def json(self, path: str | Path) -> Path:
         """Write the record, which every view can be drawn from again."""

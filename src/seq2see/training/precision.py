@@ -29,7 +29,8 @@ def choose_precision(
 
     ``measure`` runs a training step of the real model in a precision and returns its seconds; it is called
     only for "auto" on hardware with bfloat16 arithmetic: once each to warm up, then three times each in turn
-    (once, where a step takes seconds), and the medians are compared. On resume, keep the precision that was chosen first.
+    (once, where a step takes seconds), and the medians are compared. On resume, keep the precision that was
+    chosen first.
     """
     if setting == "float32":
         return "float32", "float32, as set."

@@ -2,7 +2,9 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const state = { record: 0, kind: "cross", layer: -1, head: -1, units: "words", special: "dim", scale: "largest",
+// An answer of one word (a date, a name) has only its pieces to show.
+const wordy = data.records.some((record) => record.target.groups.filter((group) => !record.target.special[group[0]]).length > 1);
+const state = { record: 0, kind: "cross", layer: -1, head: -1, units: wordy ? "words" : "pieces", special: "dim", scale: "largest",
   threshold: 0.05, row: -1, column: -1, held: false };
 let shown = null;  // what view() computed last
 let paint = () => {};  // shows the current row and column in every drawing
