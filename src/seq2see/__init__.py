@@ -1,9 +1,9 @@
 """seq2see: sequence-to-sequence models you can see.
 
-import seq2see
-run = seq2see.train("pairs.tsv", model="lstm-attention", minutes=10)
-run.predict("Where is the station?").text
-run.see("Where is the station?")
+    import seq2see
+    run = seq2see.train("pairs.tsv", model="lstm-attention", minutes=10)
+    run.predict("Where is the station?").text
+    run.see("Where is the station?")
 """
 
 from typing import TYPE_CHECKING, Any

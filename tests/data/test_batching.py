@@ -265,3 +265,22 @@ def test_nonsense_is_refused() -> None:
     for tokens, step in ((0, 1), (8, 0)):
         with pytest.raises(InputError, match=f"tokens = {tokens} and shape_step = {step}"):
             Batches(cached([(1, 1)]), tokens=tokens, seed=1, shape_step=step)
+
+
+def test_new_pieces_are_sorted_by_their_new_lengths() -> None:
+    """BPE-dropout changes lengths; batches still hold rows of like length, each row once, whatever the start."""
+
+    def resegment(row: int, epoch: int) -> tuple[list[int], list[int]]:
+        length = 1 + (row * 7 + epoch) % 13
+        return [4] * length, [5] * length
+
+    batches = Batches(cached([(4, 4)] * 400), tokens=64, seed=1, resegment=resegment)
+    whole = list(batches.epoch(2))
+    assert sorted(row for batch in whole for row in batch.rows_B.tolist()) == list(range(400))
+    assert sum(batch.padding_share for batch in whole) / len(whole) < 0.1
+    assert len(whole) == batches.count(2)
+    for batch in whole:
+        for row, valid_T in zip(batch.rows_B.tolist(), batch.gold_valid_BT, strict=True):
+            assert int(valid_T.sum()) == len(resegment(row, 2)[1]) + 1
+    for tail, same in zip(batches.epoch(2, 5), whole[5:], strict=True):
+        assert tail.rows_B.tolist() == same.rows_B.tolist()

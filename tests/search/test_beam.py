@@ -135,6 +135,13 @@ def test_a_longer_hypothesis_may_still_win():
     assert first.tokens == (EOS,)
 
 
+def test_a_length_penalty_without_bounds_is_no_accident():
+    # 50 ** 1000 is no float; every score is then 0, and the lists are still full.
+    ((first, second),) = run(TableModel(7), [Limits(50)], SearchSettings(beam=2, nbest=2, length_penalty=1000.0))
+    assert first.tokens != second.tokens
+    assert all(-math.inf < one.score <= 0 for one in (first, second))
+
+
 @pytest.mark.parametrize(
     ("length_penalty", "max_length", "steps"),
     [

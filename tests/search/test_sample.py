@@ -138,6 +138,17 @@ def test_rows_shrink_as_samples_end():
     assert model.rows_asked[0] == 24 > model.rows_asked[-1]
 
 
+def test_what_the_model_says_after_the_end_counts_for_nothing():
+    # A sample that has ended waits in the batch for the others of its sentence; the model may say anything there.
+    def logits(sentence: int, tokens: tuple[int, ...]) -> list[float]:
+        return [math.nan] * 9 if EOS in tokens else logits_of({EOS: 0.5, 4: 0.5})
+
+    found = run(TableModel(9, given=logits), 3, SearchSettings(method="sample", nbest=8), 12)
+    for many in found:
+        assert len(many) == 8
+        assert all(one.log_probs == pytest.approx([math.log(0.5)] * len(one.tokens)) for one in many)
+
+
 @settings(deadline=None, max_examples=100)
 @given(
     logits=st.lists(st.floats(-60, 60, width=32) | st.just(-math.inf), min_size=2, max_size=9),

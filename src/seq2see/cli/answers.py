@@ -1,17 +1,16 @@
 """`predict`: texts from arguments, a file or standard input; answers to standard output or a file, in order."""
 
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TextIO
 
 from seq2see.config.settings import SearchSettings
 from seq2see.data.reading import read_texts
 from seq2see.data.tally import Tally
 from seq2see.errors import InputError
+from seq2see.storage.atomic import atomic_text
 from seq2see.tasks.prediction import Prediction, single_line
 from seq2see.tasks.run import Run
 
@@ -26,9 +25,12 @@ def answer(
     prefix: str,
     forbid: Sequence[str],
     format: str,
-    check: Callable[[], None],
 ) -> None:
-    """Answer each text; an n-best list is one line an answer as text, one object a text as JSON Lines."""
+    """Answer each text; an n-best list is one object a text as JSON Lines, and as text one line an answer.
+
+    As text every list has as many lines, lest nobody knows which answer is whose: where there are fewer answers
+    (a blank text has one), the rest are blank.
+    """
     if format not in ("text", "jsonl"):
         raise InputError(f"--format {format}: there are text and jsonl")
     if texts and input is not None:
@@ -36,15 +38,14 @@ def answer(
     if run.loaded.note:
         print(f"seq2see: {run.loaded.note}", file=sys.stderr)
     # Somebody typing at a terminal wants each answer at once; a file is read ahead, which is faster.
-    window = 1 if not texts and input is None and sys.stdin.isatty() else 1_024
+    typed = not texts and input is None and sys.stdin is not None and sys.stdin.isatty()
+    window = 1 if typed else 1_024
     tally = Tally()
-    lines: Iterable[str] = texts or (
-        text for _, text in read_texts("-" if input is None else input, tally, check=check)
-    )
-    answers = run.stream(lines, prefix=prefix, forbid=forbid, search=settings, window=window, check=check)
-    with _opened(output) as file:
+    lines: Iterable[str] = texts or (text for _, text in read_texts("-" if input is None else input, tally))
+    answers = run.stream(lines, prefix=prefix, forbid=forbid, search=settings, window=window)
+    with nullcontext(sys.stdout) if output is None else atomic_text(output) as file:
         for prediction in answers:
-            for line in _lines(prediction, format):
+            for line in _lines(prediction, format, settings.nbest):
                 file.write(line + "\n")
             if window == 1:
                 file.flush()
@@ -52,10 +53,10 @@ def answer(
         print(f"seq2see: {sentence}", file=sys.stderr)
 
 
-def _lines(prediction: Prediction, format: str) -> Iterator[str]:
+def _lines(prediction: Prediction, format: str, nbest: int) -> Iterator[str]:
     if format == "text":
-        for each in (prediction, *prediction.alternatives):
-            yield single_line(each.text)
+        texts = [single_line(each.text) for each in (prediction, *prediction.alternatives)]
+        yield from texts + [""] * (nbest - len(texts))
         return
     yield json.dumps({"source": prediction.source, **_facts(prediction)}, ensure_ascii=False)
 
@@ -71,19 +72,3 @@ def _facts(prediction: Prediction) -> dict[str, object]:
     if prediction.alternatives:
         facts["alternatives"] = [_facts(each) for each in prediction.alternatives]
     return facts
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears only when it is whole."""
-    if output is None:
-        yield sys.stdout
-        return
-    partial = output.with_name(f".tmp-{output.name}-{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        partial.replace(output)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -17,6 +17,10 @@ app = typer.Typer(
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `seq2see train` makes it.")]
 Beam = Annotated[int | None, typer.Option("--beam", min=1, help="Beam width; 1 is greedy.")]
+Searched = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="search.KEY=VALUE", help="One search setting, e.g. search.length_penalty=0.6."),
+]
 
 
 @app.callback()
@@ -76,6 +80,9 @@ def train(
         typer.Option("--out", metavar="RUN", help="Run folder; runs/NAME-OF-THE-DATA by default."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the figures for TensorBoard too, into RUN/tensorboard.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run folder.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: go on although settings or data have changed.")
@@ -103,6 +110,7 @@ def train(
         seed=seed,
         resume=resume,
         force=force,
+        tensorboard=tensorboard,
     )
     with catch_signals() as interrupt, Display() as display:
         train_run(request, reporter=display.reporter, interrupt=interrupt)
@@ -139,27 +147,31 @@ def predict(
         int | None, typer.Option("--no-repeat", min=0, help="No n-gram of this many pieces twice.")
     ] = None,
     max_length: Annotated[int | None, typer.Option("--max-length", min=1, help="Most pieces of an answer.")] = None,
+    assignments: Searched = None,
     format: Annotated[str, typer.Option("--format", help="text or jsonl.")] = "text",
 ) -> None:
     """Answer texts: one answer a line, in the order of the input."""
     from seq2see.cli.answers import answer
-    from seq2see.tasks.run import load, search_settings
-    from seq2see.training.interrupt import catch_signals
+    from seq2see.storage.atomic import check_place
+    from seq2see.tasks.run import load, search_settings, with_assignments
+    from seq2see.training.interrupt import stop_at_once
 
-    loaded = load(run)
-    settings = search_settings(
-        loaded.settings.search,
-        beam=beam,
-        nbest=nbest,
-        sample=sample,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        no_repeat_ngram=no_repeat,
-        max_length=max_length,
-    )
-    with catch_signals() as interrupt:
+    with stop_at_once():
+        if output is not None:
+            check_place(output)
+        loaded = load(run)
+        settings = search_settings(
+            with_assignments(loaded.settings.search, assignments or []),
+            beam=beam,
+            nbest=nbest,
+            sample=sample,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            no_repeat_ngram=no_repeat,
+            max_length=max_length,
+        )
         answer(
             loaded,
             texts or [],
@@ -169,7 +181,6 @@ def predict(
             prefix=prefix,
             forbid=forbid or [],
             format=format,
-            check=interrupt.check,
         )
 
 
@@ -185,6 +196,7 @@ def evaluate(
         str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")
     ] = None,
     beam: Beam = None,
+    assignments: Searched = None,
     metrics: Annotated[str | None, typer.Option("--metrics", help="bleu,chrf,ter,exact_match,cer,wer")] = None,
     tokenize: Annotated[
         str | None,
@@ -198,24 +210,28 @@ def evaluate(
 ) -> None:
     """Score a run on pairs: scores with signatures, 95 % intervals, and quality against length."""
     from seq2see.cli.tables import show_evaluation
-    from seq2see.tasks.run import load
-    from seq2see.training.interrupt import catch_signals
+    from seq2see.storage.atomic import check_place
+    from seq2see.tasks.run import load, with_assignments
+    from seq2see.training.interrupt import stop_at_once
 
-    with catch_signals() as interrupt:
-        result = load(run).evaluate(
+    with stop_at_once():
+        if json is not None:
+            check_place(json)
+        loaded = load(run)
+        result = loaded.evaluate(
             data,
             source=source,
             target=target,
             columns=_two(columns),
             beam=beam,
-            metrics=metrics.split(",") if metrics else None,
+            search=with_assignments(loaded.settings.search, assignments) if assignments else None,
+            metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
             tokenize=tokenize,
             versus=load(versus) if versus else None,
-            check=interrupt.check,
         )
-    if json is not None:
-        result.write_json(json)
-    show_evaluation(result)
+        if json is not None:
+            result.write_json(json)
+        show_evaluation(result)
 
 
 @app.command()
@@ -226,6 +242,7 @@ def see(
         str | None, typer.Option("--target", help="Score this answer instead of the model's own.")
     ] = None,
     beam: Beam = None,
+    assignments: Searched = None,
     words: Annotated[
         bool | None,
         typer.Option("--words/--pieces", help="Units to show; pieces where the answer is a single word."),
@@ -239,10 +256,20 @@ def see(
 ) -> None:
     """Show where the model looks while it answers."""
     from seq2see.cli.tables import show_view
-    from seq2see.tasks.run import load
+    from seq2see.storage.atomic import check_place
+    from seq2see.tasks.run import load, with_assignments
+    from seq2see.training.interrupt import stop_at_once
 
-    view = load(run).see(text, target=target, beam=beam)
-    show_view(view, words=words, layer=layer, head=head, html=html, png=png, svg=svg, json=json)
+    with stop_at_once():
+        for path in (html, png, svg, json):
+            if path is not None:
+                check_place(path)
+        loaded = load(run)
+        if loaded.loaded.note:
+            print(f"seq2see: {loaded.loaded.note}", file=sys.stderr)
+        search = with_assignments(loaded.settings.search, assignments or [])
+        view = loaded.see(text, target=target, beam=beam, search=search)
+        show_view(view, words=words, layer=layer, head=head, html=html, png=png, svg=svg, json=json)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """How a command ends: one clear message and an exit code."""
 
-import os
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from seq2see.cli.streams import drop_output, prepare_streams
 from seq2see.errors import Seq2seeError
 from seq2see.text.visible import visible
 
@@ -22,14 +23,14 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     ``--debug`` anywhere among the arguments shows tracebacks.
     """
     debug = "--debug" in arguments
+    prepare_streams()
     command = typer.main.get_command(app)
     try:
         result = command.main([a for a in arguments if a != "--debug"], prog_name="seq2see", standalone_mode=False)
         sys.stdout.flush()
         return int(result) if isinstance(result, int) else 0
     except BrokenPipeError:
-        # The reader has gone (`| head`). Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # the reader has gone (`| head`) and wants no more
         return 0
     except typer.Exit as ended:
         return int(ended.exit_code)
@@ -62,5 +63,8 @@ def _say(message: str, code: int, debug: bool) -> int:
 
 
 def _os_message(error: OSError) -> str:
+    if error.filename is None and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        drop_output()  # every file that is written names itself
+        return "disk full: standard output cannot be written; make room, or send it elsewhere"
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}"

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from seq2see.cli.streams import drop_output
 from seq2see.tasks.reporting import Reporter, event_lines, plain, progress_line
 from seq2see.text.visible import visible
 from seq2see.training.progress import Evaluated, Progress
@@ -82,4 +83,8 @@ def _is_due(live: Live, progress: Progress) -> bool:
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stdout, flush=True)
+    """Whoever reads the lines may leave (`| head`): what is trained matters more, and the run keeps its own journal."""
+    try:
+        print(line, file=sys.stdout, flush=True)
+    except OSError:
+        drop_output()

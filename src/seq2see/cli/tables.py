@@ -20,6 +20,8 @@ def console() -> Console:
 def show_evaluation(result: Evaluation) -> None:
     """Scores with signatures and intervals, quality against length, and the comparison if there was one."""
     out = console()
+    for note in result.notes:
+        out.print(visible(note))
     out.print(visible(f"{result.run} on {result.data}: {len(result.sources):,} sources; search {result.signature}"))
     table = Table(box=None, pad_edge=False)
     for heading, side in (
@@ -40,9 +42,10 @@ def show_evaluation(result: Evaluation) -> None:
             span = f"{bucket.lower}-{bucket.upper}"
             out.print(f"{span:>9}  {bucket.value:6.2f}  {bar:<30}  {bucket.sentences:,} sentences")
     for one in result.comparisons:
+        out.print()
         out.print(
             visible(
-                f"\n{one.name}: {one.first:.2f} here, {one.second:.2f} with {result.versus}; "
+                f"{one.name}: {one.second:.2f} here, {one.first:.2f} with {result.versus}; "
                 f"difference {one.difference:+.2f} "
                 f"(95 %: {one.low:+.2f} to {one.high:+.2f}), p = {one.bootstrap_p:.4f} (paired bootstrap), "
                 f"{one.randomisation_p:.4f} (approximate randomisation)"
@@ -78,14 +81,14 @@ def show_view(
     )
     sys.stdout.write(drawn + "\n")
     remarks: list[str] = []
+    # Of a model without attention there are a page and a record, but no drawing: those first.
     if html is not None:
         view.html(html)
-    if png is not None:
-        remarks += view.png(png, words=words, layer=layer, head=head)
-    if svg is not None:
-        remarks += view.svg(svg, words=words, layer=layer, head=head)
     if json is not None:
         view.json(json)
+    for path in (png, svg):
+        if path is not None:
+            remarks += view.png(path, words=words, layer=layer, head=head)
     for remark in dict.fromkeys(remarks):
         out.print(remark)
     for path in (html, png, svg, json):

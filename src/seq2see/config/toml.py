@@ -47,11 +47,16 @@ def parse_assignment(text: str) -> Table:
         InputError: there is no ``=`` or no key.
     """
     name, equals, value = text.partition("=")
-    keys = [part.strip() for part in name.split(".")]
-    if not equals or not all(keys):
+    if not equals or not all(part.strip() for part in name.split(".")):
         raise InputError(f"--set {text}: write it as section.key=value, e.g. --set training.learning_rate=0.002")
-    table: Table = {keys[-1]: _value(value.strip())}
-    for key in reversed(keys[:-1]):
+    return nested(name, _value(value.strip()))
+
+
+def nested(name: str, value: Any) -> Table:
+    """A value under a dotted name, ``section.key``, as a nested table."""
+    *outer, last = (part.strip() for part in name.split("."))
+    table: Table = {last: value}
+    for key in reversed(outer):
         table = {key: table}
     return table
 
@@ -86,13 +91,16 @@ def parse_settings(table: Mapping[str, Any], origin: Path | None = None) -> Sett
     return parse(Settings, table, origin)
 
 
-def parse(section: type[AnySection], table: Mapping[str, Any], origin: Path | None = None) -> AnySection:
+def parse(
+    section: type[AnySection], table: Mapping[str, Any], origin: Path | None = None, within: str = ""
+) -> AnySection:
     """Checked, frozen settings.
 
     Args:
         section: what the table must be.
         table: nested tables, as ``tomllib`` gives them.
         origin: the file they came from, to name its line in an error.
+        within: the name of the table in a configuration, such as ``"search"``; none for the whole.
 
     Raises:
         InputError: one line for each problem, with the nearest valid key for an unknown one.
@@ -101,13 +109,13 @@ def parse(section: type[AnySection], table: Mapping[str, Any], origin: Path | No
         # JSON mode: in TOML a tuple is an array, which strict Python mode would refuse.
         return section.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        problems = [_explained(problem, section, origin) for problem in error.errors()]
+        problems = [_explained(problem, section, origin, within) for problem in error.errors()]
         raise InputError("\n".join(problems)) from None
 
 
-def _explained(problem: Any, section: type[BaseModel], origin: Path | None) -> str:
+def _explained(problem: Any, section: type[BaseModel], origin: Path | None, within: str) -> str:
     path = [str(part) for part in problem["loc"]]
-    keys = _without_tags(path)
+    keys = [within, *_without_tags(path)] if within else _without_tags(path)
     name = ".".join(keys) or "settings"
     where = _place(origin, keys)
     if problem["type"] == "extra_forbidden":

@@ -20,6 +20,7 @@ from seq2see.data.cache_writer import BLOCK_ROWS
 from seq2see.errors import InputError
 
 POOL_ROWS = 131_072
+_EXCHANGING = 64  # neighbouring batches that exchange rows after BPE-dropout
 
 # (row, epoch) → pieces of the source and of the target
 Resegment = Callable[[int, int], tuple[list[int], list[int]]]
@@ -58,8 +59,8 @@ class Batches:
     to its multiples, so that there are few shapes. At most ``pool_rows`` rows are sorted at once.
 
     With ``resegment`` the pieces of each row come from that function (BPE-dropout); it has to be a pure
-    function of (row, epoch). The order is still that of the lengths in the cache, so ``tokens`` may be
-    exceeded a little, and a pass over the lengths (`count`, `plan`) knows nothing of the new ones.
+    function of (row, epoch). The cuts are still those of the lengths in the cache, so ``tokens`` may be
+    exceeded, and a pass over the lengths (`count`, `plan`) knows nothing of the new ones.
     """
 
     def __init__(
@@ -141,8 +142,7 @@ class Batches:
 
     def _batches(self, pool: _Pool, cuts: list[tuple[int, int]], epoch: int) -> Iterator[Batch]:
         if self._resegment is not None:
-            for first, last in cuts:
-                yield self._resegmented(self._resegment, pool.rows_R[pool.sorted_R[first:last]], epoch)
+            yield from self._resegmented(self._resegment, pool, cuts, epoch)
             return
         blocks = [self._cached.block(block) for block in pool.blocks]
         sources, targets = (
@@ -153,10 +153,43 @@ class Batches:
             chosen_B = pool.sorted_R[first:last]
             yield gather(sources, targets, chosen_B, pool.rows_R[chosen_B], self._shape_step)
 
-    def _resegmented(self, resegment: Resegment, rows_B: Tensor, epoch: int) -> Batch:
-        rows = rows_B.tolist()
-        pairs = [resegment(row, epoch) for row in rows]
-        return Batch.of([source for source, _ in pairs], [target for _, target in pairs], rows, self._shape_step)
+    def _resegmented(
+        self, resegment: Resegment, pool: _Pool, cuts: list[tuple[int, int]], epoch: int
+    ) -> Iterator[Batch]:
+        """Neighbouring batches exchange rows, so that each has rows of like *new* length again."""
+        ordered = sorted(pool.cuts)
+        groups = [ordered[start : start + _EXCHANGING] for start in range(0, len(ordered), _EXCHANGING)]
+        group_of = {place: group for group, places in enumerate(groups) for place in places}
+        made: dict[int, _Resegmented] = {}
+        for number, (first, last) in enumerate(cuts):
+            group = group_of[first, last]
+            start = groups[group][0][0]
+            if group not in made:
+                rows_R = pool.rows_R[pool.sorted_R[start : groups[group][-1][1]]]
+                made[group] = _Resegmented.of([resegment(row, epoch) for row in rows_R.tolist()], rows_R)
+            chosen_B = made[group].sorted_R[first - start : last - start]
+            found = made[group]
+            yield gather(found.sources, found.targets, chosen_B, found.rows_R[chosen_B], self._shape_step)
+            if all(group_of[later] != group for later in cuts[number + 1 :]):
+                del made[group]
+
+
+@dataclass(frozen=True)
+class _Resegmented:
+    """Some rows with their pieces of one epoch; ``sorted_R``: their places by target length, then source length."""
+
+    sources: Rectangles
+    targets: Rectangles
+    rows_R: Tensor
+    sorted_R: Tensor
+
+    @staticmethod
+    def of(pieces: list[tuple[list[int], list[int]]], rows_R: Tensor) -> "_Resegmented":
+        sources, targets = (Rectangles.of([pair[side] for pair in pieces]) for side in (0, 1))
+        span = int(sources.lengths_R.max()) + 1
+        return _Resegmented(
+            sources, targets, rows_R, (targets.lengths_R * span + sources.lengths_R).argsort(stable=True)
+        )
 
 
 def _random(seed: int, epoch: int, pool: int) -> torch.Generator:

@@ -28,8 +28,8 @@ class Repetitions:
             self._bits[place >> 3] |= 1 << (place & 7)
             self.count += 1
 
-    def __contains__(self, place: int) -> bool:
-        return bool(self._bits[place >> 3] & (1 << (place & 7)))
+    def __contains__(self, place: object) -> bool:
+        return isinstance(place, int) and bool(self._bits[place >> 3] & (1 << (place & 7)))
 
 
 def find_repetitions(pairs: Iterable[Pair], check: Callable[[], None] = nothing) -> Repetitions:

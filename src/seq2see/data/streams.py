@@ -6,13 +6,15 @@ cut off, a picture) is one `InputError` that names the file and what would work.
 
 import gzip
 import io
+import os
+import select
 import stat
 import sys
 import tempfile
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -23,6 +25,8 @@ from seq2see.errors import InputError, Seq2seeError
 
 BLOCK_BYTES = 1 << 20
 STANDARD_INPUT = "standard input"
+
+_PATIENCE = 0.2  # seconds after which a stream that is silent is looked at again for a signal
 
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
@@ -121,7 +125,7 @@ def unreadable(name: str, error: OSError) -> InputError:
 def _spool(stream: BinaryIO, name: str, check: Callable[[], None]) -> InputFile:
     with tempfile.NamedTemporaryFile(prefix="seq2see-", suffix=".input", delete=False) as copy:
         spool = _Spool(Path(copy.name))
-        while block := stream.read(BLOCK_BYTES):
+        while block := _next_block(stream, check):
             check()
             try:
                 copy.write(block)
@@ -131,6 +135,16 @@ def _spool(stream: BinaryIO, name: str, check: Callable[[], None]) -> InputFile:
                     "once, so a copy is needed; free some room there, or set TMPDIR to a folder with more."
                 ) from None
     return InputFile(spool.path, name, spool)
+
+
+def _next_block(stream: BinaryIO, check: Callable[[], None]) -> bytes:
+    """What has come so far; while nothing comes, ``check`` is asked whether to go on waiting."""
+    with suppress(io.UnsupportedOperation):  # no stream of the system's
+        descriptor = stream.fileno()
+        while os.name == "posix" and not select.select([descriptor], [], [], _PATIENCE)[0]:
+            check()
+    # At most one read of the system, which cannot wait now: nothing is left in the buffer by the one before.
+    return cast(io.BufferedReader, stream).read1(BLOCK_BYTES)
 
 
 def head(file: InputFile, size: int = 8) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from seq2see.errors import InputError, Seq2seeError
 
@@ -43,8 +44,8 @@ def write_parts_atomic(path: Path, parts: Iterable[memoryview], need: int) -> No
     """:func:`write_atomic` for content that comes in parts, ``need`` bytes together."""
     with disk_errors(path, need):
         target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():
-            _write_through(target, parts)
+        if _is_stream(path, target):
+            _write_through(path, parts)
             return
         temporary = target.with_name(_temporary_name(TEMPORARY, target.name))
         try:
@@ -55,6 +56,56 @@ def write_parts_atomic(path: Path, parts: Iterable[memoryview], need: int) -> No
                 temporary.unlink()
             raise
         sync_folder(target.parent)
+
+
+@contextmanager
+def atomic_text(path: Path) -> Iterator[TextIO]:
+    """A text file to write line by line, which appears under its name only when the block has ended without error.
+
+    UTF-8, lines end in a line feed. What is not a plain file is written to directly, and a symbolic link stays,
+    as with :func:`write_atomic`; the same errors are raised.
+    """
+    target = Path(os.path.realpath(path))
+    direct = _is_stream(path, target)
+    written = path if direct else target.with_name(_temporary_name(TEMPORARY, target.name))
+    with disk_errors(path, 0):
+        try:
+            with written.open("a" if direct else "x", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                if not direct:
+                    os.fsync(file.fileno())
+            if not direct:
+                written.replace(target)
+        except BaseException:
+            if not direct:
+                with suppress(OSError):
+                    written.unlink()
+            raise
+        if not direct:
+            sync_folder(target.parent)
+
+
+def _is_stream(path: Path, target: Path) -> bool:
+    """Whether to write into it as it is: ``/dev/stdout`` may lead to a plain file that others are writing to."""
+    return (target.exists() and not target.is_file()) or path.absolute().parts[:2] in (("/", "dev"), ("/", "proc"))
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that could not be written, before the work whose outcome should go there.
+
+    Raises:
+        InputError: it is a folder, its folder is not there, or one may not write there.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if _is_stream(path, target):
+        return
+    if not target.parent.is_dir():
+        raise InputError(f"cannot write {path}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"cannot write {path}: permission denied; give a folder that can be written")
 
 
 def _write_synced(path: Path, parts: Iterable[memoryview]) -> None:
@@ -75,7 +126,7 @@ def _write_all(descriptor: int, view: memoryview) -> None:
 def _write_through(target: Path, parts: Iterable[memoryview]) -> None:
     if target.is_dir():
         raise InputError(f"{target} is a folder; give the name of a file")
-    descriptor = os.open(target, os.O_WRONLY | _BINARY)
+    descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | _BINARY)
     try:
         for part in parts:
             _write_all(descriptor, part)
@@ -172,7 +223,8 @@ def disk_errors(path: Path, need: int) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message = f"disk full: need {_size(need)}, have {_size(_free(path))} at {path}; make room, then go on"
+            needed = f"need {_size(need)}" if need else "need more"
+            message = f"disk full: {needed}, have {_size(_free(path))} at {path}; make room, then go on"
             raise Seq2seeError(message) from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise InputError(f"cannot write {path}: {error.strerror}; give a folder that can be written") from error

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seq2see.config.settings import Settings
+from seq2see.config.settings import Settings, TextSettings
 from seq2see.config.toml import Table, merged, parse_settings
 from seq2see.data.survey import Survey
-from seq2see.models.presets import preset
+from seq2see.errors import InputError
+from seq2see.models.build import count_parameters
+from seq2see.models.presets import PRESETS, preset
 
+_ANY = 8  # pieces of a vocabulary
 _SHORT = 40  # characters of a name, a date or an address
 
 
@@ -32,19 +35,31 @@ def choose(survey: Survey, given: Mapping[str, Any], *, model: str | None, origi
     Raises:
         InputError: an unknown preset or setting, a wrong type, settings that contradict each other.
     """
+    given = merged(given, {"model": {"name": model}}) if model else given
+    by_hand = given.get("model", {})
     reasons: list[str] = []
-    text = merged(_text(survey, reasons), given.get("text", {}))
-    name = model or given.get("model", {}).get("name") or _model_name(survey, reasons)
+    base = _base(by_hand.get("name") or _model_name(survey, reasons), by_hand)
+    decoder = merged(base, by_hand).get("decoder")
     chosen: Table = {
-        "text": text,
-        "model": preset(name).model_dump(mode="json"),
-        "training": _training(survey, name, given.get("training", {}), reasons),
-        "evaluation": _evaluation(survey, reasons),
+        "text": _text(survey),
+        "model": base,
+        "training": _training(survey, decoder, given.get("training", {}), reasons),
+        "evaluation": _evaluation(survey, given.get("evaluation", {}), reasons),
     }
-    text = merged({"joint": True}, text)
-    if not text["joint"] and chosen["model"]["tie"] == "all":
-        chosen["model"]["tie"] = "output"
-    return Choice(parse_settings(merged(chosen, given), origin), tuple(reasons))
+    settings = parse_settings(merged(chosen, given), origin)
+    count_parameters(settings.model, _ANY, _ANY)  # what does not fit together is said before any work
+    first = () if "kind" in given.get("text", {}) else (_text_reason(survey, settings.text),)
+    return Choice(settings, (*first, *reasons))
+
+
+def _base(name: object, by_hand: Mapping[str, Any]) -> Table:
+    """What the settings of a model are laid over: its preset, or nothing for a whole model of one's own."""
+    if not isinstance(name, str):
+        raise InputError(f"model.name: {name!r} is no text; give the name of a preset (`seq2see models` lists them)")
+    parts = [by_hand.get(part) for part in ("encoder", "decoder")]
+    if name not in PRESETS and all(isinstance(part, Mapping) and "kind" in part for part in parts):
+        return {"name": name}
+    return preset(name).model_dump(mode="json")
 
 
 def _words(survey: Survey) -> float:
@@ -57,20 +72,22 @@ def _is_short(survey: Survey) -> bool:
     return max(survey.source.characters, survey.target.characters) <= _SHORT and _words(survey) <= 4
 
 
-def _text(survey: Survey, reasons: list[str]) -> Table:
-    source, target = survey.source, survey.target
+def _text(survey: Survey) -> Table:
     if _is_short(survey):
-        lengths = f"{source.characters:.0f} and {target.characters:.0f} characters on average"
-        reasons.append(f"pieces: characters (the sides are short: {lengths})")
         return {"kind": "char", "joint": True}
     words = survey.pairs * _words(survey)
     vocabulary = next((size for size, most in _VOCABULARIES if words <= most), 32_000)
-    joint = source.script == target.script
-    side = (
-        f"both sides together ({source.script} letters)" if joint else f"each side ({source.script}, {target.script})"
-    )
-    reasons.append(f"pieces: sub-words (BPE), at most {vocabulary:,} for {side}")
-    return {"kind": "bpe", "vocabulary": vocabulary, "joint": joint}
+    return {"kind": "bpe", "vocabulary": vocabulary, "joint": survey.source.script == survey.target.script}
+
+
+def _text_reason(survey: Survey, text: TextSettings) -> str:
+    source, target = survey.source, survey.target
+    if text.kind == "char":
+        lengths = f"{source.characters:.0f} and {target.characters:.0f} characters on average"
+        return f"pieces: characters (the sides are short: {lengths})"
+    scripts = source.script if source.script == target.script else f"{source.script} and {target.script}"
+    sides = "both sides together" if text.joint else "each side"
+    return f"pieces: sub-words (BPE), at most {text.vocabulary:,} for {sides} ({scripts} letters)"
 
 
 # A vocabulary, and up to how many words of text on a side it is used: enough examples of each piece to learn from.
@@ -81,12 +98,20 @@ def _model_name(survey: Survey, reasons: list[str]) -> str:
     if _is_short(survey) or survey.pairs < 10_000:
         reasons.append("model: lstm-attention (learns the most from few or short pairs)")
         return "lstm-attention"
-    reasons.append(f"model: transformer-tiny ({survey.pairs:,} pairs are enough for it)")
-    return "transformer-tiny"
+    name = "transformer-small" if survey.pairs >= 300_000 else "transformer-tiny"
+    reasons.append(f"model: {name} ({survey.pairs:,} pairs are enough for it)")
+    return name
 
 
-def _training(survey: Survey, name: str, given: Mapping[str, Any], reasons: list[str]) -> Table:
-    training: Table = dict(_RECIPES["transformer" if name.startswith("transformer") else "recurrent"])
+def _training(survey: Survey, decoder: object, given: Mapping[str, Any], reasons: list[str]) -> Table:
+    training: Table = dict(_RECIPES["recurrent"])
+    if isinstance(decoder, Mapping) and decoder.get("kind") == "transformer":
+        training = dict(_RECIPES["transformer"])
+        width = decoder.get("width")
+        if isinstance(width, int) and width > _TUNED_WIDTH:
+            # The best rate of Adam falls with the width (Yang et al. 2021, table 3).
+            training["learning_rate"] = round(training["learning_rate"] * _TUNED_WIDTH / width, 6)
+    training["batch_tokens"] = _batch_tokens(survey)
     if not any(budget in given for budget in ("minutes", "epochs", "steps")):
         minutes = float(min(60, max(2, round(survey.pairs * _words(survey) / 12_000))))
         training["minutes"] = minutes
@@ -95,14 +120,23 @@ def _training(survey: Survey, name: str, given: Mapping[str, Any], reasons: list
 
 
 _RECIPES: dict[str, Table] = {
-    "recurrent": {"learning_rate": 0.002, "warmup": 0.05, "schedule": "cosine", "batch_tokens": 4_096},
-    "transformer": {"learning_rate": 0.003, "warmup": 0.1, "schedule": "cosine", "batch_tokens": 4_096},
+    "recurrent": {"learning_rate": 0.002, "warmup": 0.05, "schedule": "cosine"},
+    "transformer": {"learning_rate": 0.003, "warmup": 0.1, "schedule": "cosine"},
 }
+_TUNED_WIDTH = 128  # of a Transformer, for which the learning rate above is
 
 
-def _evaluation(survey: Survey, reasons: list[str]) -> Table:
+def _batch_tokens(survey: Survey) -> int:
+    """Large batches are quick, but a small corpus in a few of them gives too few updates: about 50 an epoch then."""
+    pieces = survey.target.characters if _is_short(survey) else 1.3 * survey.target.words
+    wanted = survey.pairs * pieces / 50
+    return next((size for size in (512, 1_024, 2_048) if wanted <= size), 4_096)
+
+
+def _evaluation(survey: Survey, given: Mapping[str, Any], reasons: list[str]) -> Table:
+    metrics, reason = ["bleu", "chrf"], "score: BLEU and chrF"
     if _is_short(survey):
-        reasons.append("score: exact match and character error rate (short answers)")
-        return {"metrics": ["exact_match", "cer"]}
-    reasons.append("score: BLEU and chrF")
-    return {"metrics": ["bleu", "chrf"]}
+        metrics, reason = ["exact_match", "cer"], "score: exact match and character error rate (short answers)"
+    if "metrics" not in given:
+        reasons.append(reason)
+    return {"metrics": metrics}

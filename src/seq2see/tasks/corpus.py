@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seq2see.config.settings import DataSettings
-from seq2see.data.pairs import held_out_pairs, is_blank, pair_key, source_key, training_pairs
+from seq2see.data.pairs import held_out_pairs, is_blank, source_key, training_pairs, usable
 from seq2see.data.reading import PairSource, open_pairs, read
+from seq2see.data.repetitions import Repetitions, find_repetitions
 from seq2see.data.survey import Survey, survey
 from seq2see.data.tally import Pair, Tally
 from seq2see.errors import InputError
+from seq2see.text.tokeniser import TokeniserPair
 
 
 def nothing() -> None:
@@ -18,35 +20,38 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Pairs to train on and pairs to choose by. ``share`` of the sources is held out where there is no dev file."""
+    """Pairs to train on and pairs to choose by. ``share`` of the sources is held out where there is no dev file.
+
+    ``repetitions`` are places among ``pairs``; None where repetitions are kept.
+    """
 
     pairs: PairSource
     dev: PairSource | None
     rules: DataSettings
     share: float = 0.0
+    repetitions: Repetitions | None = None
 
     def training(self, tally: Tally, check: Callable[[], None] = nothing) -> Iterator[Pair]:
-        """The training pairs in the order of the file, without those the rules drop."""
-        kept = training_pairs(read(self.pairs, tally, check), self.share)
-        seen: set[int] = set()
-        for pair in kept:
-            if self.rules.drop_empty and is_blank(pair):
-                continue
-            if self.rules.drop_duplicates:
-                key = pair_key(pair)
-                if key in seen:
-                    continue
-                seen.add(key)
-            yield pair
+        """The training pairs in the order of the file, without those the rules drop, which are counted."""
+        kept = usable(read(self.pairs, Tally(), check), self.rules, self.repetitions, tally)
+        return training_pairs(kept, self.share)
 
-    def development(self, check: Callable[[], None] = nothing) -> list[tuple[str, str]]:
-        """The held-out pairs, at most ``held_out_most``; of more, those whose sources have the least hashes."""
+    def development(self, check: Callable[[], None] = nothing) -> tuple[list[tuple[str, str]], str]:
+        """The held-out pairs, at most ``held_out_most``; of more, those whose sources have the least hashes.
+
+        Also a sentence on where they come from.
+        """
         if self.dev is not None:
             pairs = read(self.dev, Tally(), check)
         else:
             pairs = held_out_pairs(read(self.pairs, Tally(), check), self.share)
         chosen = [(pair.source, pair.target) for pair in pairs if not is_blank(pair)]
-        return least_by_hash(chosen, self.rules.held_out_most)
+        least = least_by_hash(chosen, self.rules.held_out_most)
+        if self.dev is None:
+            return least, f"held out: {len(least):,} pairs, {self.share:.1%} of the sources, chosen by their hash"
+        some = f"{len(least):,} of " if len(least) < len(chosen) else ""
+        why = " (data.held_out_most)" if some else ""
+        return least, f"dev: {some}{len(chosen):,} pairs of {self.dev.name}{why}"
 
 
 def least_by_hash(pairs: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:
@@ -55,6 +60,16 @@ def least_by_hash(pairs: list[tuple[str, str]], most: int) -> list[tuple[str, st
         return pairs
     order = sorted(range(len(pairs)), key=lambda row: source_key(pairs[row][0]))
     return [pairs[row] for row in sorted(order[:most])]
+
+
+def of_length(
+    pairs: list[tuple[str, str]], tokenisers: TokeniserPair, most: int, check: Callable[[], None] = nothing
+) -> list[tuple[str, str]]:
+    """The pairs of which both sides have at most ``most`` pieces."""
+    check()
+    sources = tokenisers.source.encode_ids([source for source, _ in pairs])
+    targets = tokenisers.target.encode_ids([target for _, target in pairs])
+    return [pair for pair, *sides in zip(pairs, sources, targets, strict=True) if max(map(len, sides)) <= most]
 
 
 def open_corpus(rules: DataSettings, check: Callable[[], None] = nothing) -> Corpus:
@@ -108,7 +123,8 @@ def surveyed(corpus: Corpus, tally: Tally, check: Callable[[], None] = nothing) 
     )
     found.check_trainable(corpus.pairs.name, dev_given=corpus.dev is not None)
     share = 0.0 if corpus.dev is not None else found.held_out_share
-    return replace(corpus, share=share), found
+    dropped = find_repetitions(read(corpus.pairs, Tally(), check), check) if corpus.rules.drop_duplicates else None
+    return replace(corpus, share=share, repetitions=dropped), found
 
 
 def default_name(rules: DataSettings) -> str:

@@ -23,6 +23,7 @@ TOKENISER = "tokenizer.json"
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.jsonl"
 REPORT = "report.html"
+FIGURES = "tensorboard"
 MANIFEST = "manifest.json"
 KIND = "run"
 

@@ -1,6 +1,7 @@
 """The end of a training: the chosen weights are scored on the dev pairs, kept, and reported."""
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -26,8 +27,8 @@ def finish(
     data: str,
     notes: Sequence[str],
     check: Callable[[], None],
-) -> None:
-    """Score the dev pairs with the run's own search, write weights, manifest and report."""
+) -> Evaluation | None:
+    """Score the dev pairs with the run's own search, write report, weights and manifest."""
     evaluation = None
     if pairs:
         evaluation = evaluate_pairs(
@@ -55,8 +56,19 @@ def finish(
         "search": evaluation.signature if evaluation else "",
         "scores": [asdict(score) for score in evaluation.scores] if evaluation else [],
     }
-    save_run(folder, fitted.weights, facts)
     write_report(folder / REPORT, report_data(folder, settings, parameters, [*notes, fitted.reason], evaluation))
+    save_run(folder, fitted.weights, facts)  # the manifest comes last: with it the run is finished
+    return evaluation
+
+
+def last_words(folder: Path, evaluation: Evaluation | None) -> list[str]:
+    """What to tell whoever has trained a run: how good it is, where it is, what to do with it."""
+    said = []
+    if evaluation is not None:
+        scores = "  ".join(f"{score.name} {score.value:.2f}" for score in evaluation.scores)
+        said.append(f"{evaluation.data}: {scores}; search {evaluation.signature}")
+    name = shlex.quote(str(folder))
+    return [*said, f"the run is in {folder}; try: seq2see predict {name} TEXT, or: seq2see see {name} TEXT"]
 
 
 def report_data(

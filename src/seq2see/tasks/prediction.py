@@ -16,7 +16,8 @@ from seq2see.models.seq2seq import Seq2Seq
 from seq2see.search.hypothesis import Hypothesis
 from seq2see.search.rules import Rule
 from seq2see.search.search import search
-from seq2see.text.tokeniser import EOS, PAD, TokeniserPair
+from seq2see.text.normalise import refuse_surrogates
+from seq2see.text.tokeniser import EOS, PAD, UNK, TokeniserPair
 
 _WINDOW = 1_024  # lines read ahead, so that sentences of like length can share a batch; the order is restored
 
@@ -78,13 +79,18 @@ def decode(
     settings: SearchSettings,
     *,
     rules: Sequence[Rule] = (),
-    prefix: Sequence[int] = (),
+    prefixes: Sequence[Sequence[int]] | None = None,
     keys: Sequence[int] | None = None,
     want_weights: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> list[list[Hypothesis]]:
-    """The n-best hypotheses of each source, in the order of ``sources``; batches hold sources of like length."""
+    """The n-best hypotheses of each source, in the order of ``sources``; batches hold sources of like length.
+
+    ``prefixes`` has the pieces that each answer begins with; ``keys`` name the sources for sampling.
+    """
     keys = range(len(sources)) if keys is None else keys
+    prefixes = [()] * len(sources) if prefixes is None else prefixes
+    looks = want_weights or settings.coverage_penalty > 0  # which is computed from the attention of each step
     results: list[list[Hypothesis]] = [[] for _ in sources]
     decoder = translator.model.decoder
     with torch.inference_mode():
@@ -93,16 +99,17 @@ def decode(
             source_BS, valid_BS = padded_sources([sources[row] for row in rows], translator.device)
             memory = translator.model.encode(source_BS, valid_BS)
             found = search(
-                lambda tokens_N, state: decoder.step(tokens_N, state, want_weights=want_weights),
+                lambda tokens_N, state: decoder.step(tokens_N, state, want_weights=looks),
                 decoder.start(memory),
                 sentences=len(rows),
                 settings=settings,
-                max_lengths=[_max_length(len(sources[row]), settings) for row in rows],
+                max_lengths=[settings.max_length or _room(sources[row], prefixes[row]) for row in rows],
                 rules=rules,
-                prefixes=[prefix] * len(rows) if prefix else None,
+                prefixes=[prefixes[row] for row in rows],
                 want_weights=want_weights,
                 source_valid_BS=valid_BS,
                 sentence_keys=[keys[row] for row in rows],
+                device=translator.device,
                 check=check,
             )
             for row, hypotheses in zip(rows, found, strict=True):
@@ -110,8 +117,8 @@ def decode(
     return results
 
 
-def _max_length(source_pieces: int, settings: SearchSettings) -> int:
-    return settings.max_length or 2 * source_pieces + 20
+def _room(source: Sequence[int], prefix: Sequence[int]) -> int:
+    return 2 * len(source) + 20 + len(prefix)
 
 
 def _batches(lengths: Sequence[int], settings: SearchSettings) -> Iterator[list[int]]:
@@ -140,26 +147,43 @@ def predict(
     """One prediction for each text, in order, holding no more than ``window`` texts at a time.
 
     A text without a letter or digit comes back unchanged. A text longer than the model was trained on is cut
-    at white space into parts that are not, and the answers are joined by blanks.
+    at white space into parts that are not, and the answers are joined by blanks; the first begins with ``prefix``.
+
+    Raises:
+        InputError: a word of ``prefix`` is none of the model's.
     """
-    prefix_ids = translator.tokenisers.target.encode(prefix).ids if prefix else ()
+    prefix_ids = forced_ids(translator, prefix)
     remaining, first_key = iter(texts), 0
     while lines := list(islice(remaining, window)):
         parts = [_parts(translator, text) for text in lines]
         flat = [ids for ids_of_text in parts for ids in ids_of_text]
-        owner = [first_key + row for row, ids_of_text in enumerate(parts) for _ in ids_of_text]
-        found = iter(
-            decode(translator, flat, settings, rules=rules, prefix=prefix_ids, keys=owner, check=check) if flat else []
-        )
+        keys = [first_key + row for row, ids_of_text in enumerate(parts) for _ in ids_of_text]
+        prefixes = [() if place else prefix_ids for ids_of_text in parts for place in range(len(ids_of_text))]
+        found = iter(decode(translator, flat, settings, rules=rules, prefixes=prefixes, keys=keys, check=check))
         for text, ids_of_text in zip(lines, parts, strict=True):
             answers = [next(found) for _ in ids_of_text]
             yield _prediction(translator, text, answers)
         first_key += len(lines)
 
 
+def forced_ids(translator: Translator, prefix: str) -> tuple[int, ...]:
+    """The pieces that an answer is made to begin with.
+
+    Raises:
+        InputError: a word of ``prefix`` is none of the model's: it cannot be written.
+    """
+    encoding = translator.tokenisers.target.encode(prefix)
+    if UNK in encoding.ids:
+        start, end = encoding.spans[encoding.ids.index(UNK)]
+        word = encoding.text[start:end]
+        raise InputError(f"the prefix {prefix!r} holds {word!r}, which is no word of this model; leave it out")
+    return encoding.ids
+
+
 def _parts(translator: Translator, text: str) -> list[list[int]]:
     """The piece numbers of a text; of several parts where it is longer than the model has seen; none to copy it."""
     if not has_content(text):
+        refuse_surrogates(text)
         return []
     encoding = translator.tokenisers.source.encode(text)
     limit = translator.max_pieces
@@ -187,7 +211,13 @@ def _prediction(translator: Translator, source: str, answers: list[list[Hypothes
     if len(answers) == 1:
         first, *others = [_worded(translator, source, hypothesis) for hypothesis in answers[0]]
         return replace(first, alternatives=tuple(others))
-    parts = [_worded(translator, source, hypotheses[0]) for hypotheses in answers]
+    # Of a text in parts, the second best answer is made of the second best answers to its parts, and so on.
+    several = zip(*answers, strict=False)
+    first, *others = [_joined(source, [_worded(translator, source, part) for part in parts]) for parts in several]
+    return replace(first, alternatives=tuple(others))
+
+
+def _joined(source: str, parts: Sequence[Prediction]) -> Prediction:
     return Prediction(
         source=source,
         text=" ".join(part.text.strip() for part in parts),

@@ -1,10 +1,13 @@
 """What a long job tells a person while it runs."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from seq2see.text.visible import visible
 from seq2see.training.progress import Evaluated, Event, Progress, Said, Saved
+from seq2see.training.tensorboard import open_tensorboard
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,24 @@ class Reporter:
 def silent() -> Reporter:
     """Say nothing."""
     return Reporter(say=lambda text: None, progress=lambda progress: None)
+
+
+@contextmanager
+def drawn_too(report: Callable[[Progress], None], folder: Path | None) -> Iterator[Callable[[Progress], None]]:
+    """``report``, and where a folder is given, TensorBoard's figures in it beside."""
+    if folder is None:
+        yield report
+        return
+    board = open_tensorboard(folder)
+
+    def both(progress: Progress) -> None:
+        report(progress)
+        board(progress)
+
+    try:
+        yield both
+    finally:
+        board.close()
 
 
 def plain(write: Callable[[str], None] = print, every_seconds: float = 10.0) -> Reporter:

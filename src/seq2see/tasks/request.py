@@ -1,10 +1,36 @@
 """What a person asks of training, before anything is read."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from seq2see.config.toml import Table, merged, parse_assignment, read_toml
+from seq2see.config.toml import Table, merged, nested, parse_assignment, read_toml
 from seq2see.errors import InputError
+
+BUDGETS = ("minutes", "epochs", "steps")
+
+
+def with_sections(table: Table, origin: Path | None) -> Table:
+    """The table, in which every section is one.
+
+    Raises:
+        InputError: a section has a value instead of keys.
+    """
+    for section in ("data", "text", "model", "training", "search", "evaluation"):
+        if not isinstance(table.get(section, {}), dict):
+            where = f"{origin}: " if origin else ""
+            raise InputError(
+                f"{where}{section} = {table[section]!r}: this is a section; set a key of it, {section}.KEY"
+            )
+    return table
+
+
+def require_model(table: Table, asked: str | None) -> None:
+    """Raise if the settings are those of another model than the one that was asked for by name."""
+    named = table.get("model", {}).get("name")
+    if asked is not None and named not in (None, asked):
+        raise InputError(f"--model {asked}: the settings say model.name = {named!r}; leave one of the two out")
 
 
 @dataclass(frozen=True)
@@ -19,6 +45,7 @@ class TrainRequest:
     model: str | None = None
     config: Path | None = None
     assignments: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted name
     minutes: float | None = None
     epochs: float | None = None
     steps: int | None = None
@@ -32,12 +59,21 @@ class TrainRequest:
         """What was set by hand, as nested tables: the file, then ``--set``, then the options.
 
         Raises:
-            InputError: the file is no TOML, an assignment is no assignment, or two budgets are given.
+            InputError: the file is no TOML, an assignment is no assignment, a section has a value instead of keys,
+                or two budgets or two models are given.
         """
         table: Table = read_toml(self.config) if self.config else {}
         for assignment in self.assignments:
             table = merged(table, parse_assignment(assignment))
+        for name, each in self.settings.items():
+            table = merged(table, nested(name, each))
+        table = with_sections(table, self.config)
+        require_model(table, self.model)
         return merged(table, self._options(table))
+
+    def origin(self, folder: Path) -> Path | None:
+        """The file to look in for what an error is about; ``folder`` is the run's."""
+        return self.config or (folder / "config.toml" if self.resume else None)
 
     def _options(self, table: Table) -> Table:
         options: Table = {}
@@ -49,7 +85,7 @@ class TrainRequest:
             data["columns"] = list(self.columns)
         if data:
             options["data"] = data
-        budgets = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
+        budgets = dict(zip(BUDGETS, (self.minutes, self.epochs, self.steps), strict=True))
         training: Table = {name: budget for name, budget in budgets.items() if budget is not None}
         if len(training) > 1:
             raise InputError(f"give one budget, not {' and '.join('--' + name for name in training)}")

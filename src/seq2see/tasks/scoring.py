@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import torch
 
@@ -20,10 +21,16 @@ from seq2see.storage.atomic import write_atomic
 from seq2see.tasks.prediction import Translator, predict
 from seq2see.training.loss import token_scores
 
+_MOST_ROWS, _MOST_POSITIONS = 64, 16_384  # of one pass over given targets
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run scores on a set of pairs. ``signature`` says how the hypotheses came about."""
+    """What a run scores on a set of pairs. ``signature`` says how the hypotheses came about.
+
+    A comparison's ``first`` is the run ``versus``, its ``second`` this one: a positive difference is in favour of
+    this one (of an error rate: against it). ``notes`` is what a person should know of the run and the data.
+    """
 
     run: str
     data: str
@@ -36,6 +43,7 @@ class Evaluation:
     sources: tuple[str, ...]
     hypotheses: tuple[str, ...]
     references: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> float:
         """The value of a metric by its name."""
@@ -46,10 +54,19 @@ class Evaluation:
         write_atomic(path, json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n")
 
 
-def grouped(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[list[str]]]:
-    """Distinct sources in order, and all references of each: a name with two spellings is asked once."""
+def questions(pairs: Sequence[tuple[str, str]], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Sources to answer, and the references of each.
+
+    Where answers are right or wrong as a whole (names, dates, words: the first metric is exact match or an
+    error rate), equal sources are one question with several right answers. Where they are text, every line
+    counts as the literature counts it.
+    """
+    # A text can be written with composed or with decomposed letters; models write the composed form, NFC.
+    composed = [(source, normalize("NFC", target)) for source, target in pairs]
+    if metrics[0] not in ("exact_match", "cer", "wer"):
+        return [source for source, _ in composed], [[target] for _, target in composed]
     references: dict[str, list[str]] = {}
-    for source, target in pairs:
+    for source, target in composed:
         references.setdefault(source, []).append(target)
     return list(references), list(references.values())
 
@@ -85,11 +102,24 @@ def _forced_pairs(
     sources = tokenisers.source.encode_ids([source for source, _ in pairs])
     targets = tokenisers.target.encode_ids([target for _, target in pairs])
     order = sorted(range(len(pairs)), key=lambda row: (len(targets[row]), len(sources[row])))
-    for start in range(0, len(order), 64):
+    for rows in _batches(order, [max(len(sources[row]), len(targets[row])) for row in order]):
         check()
-        rows = order[start : start + 64]
         batch = Batch.of([sources[row] for row in rows], [targets[row] for row in rows])
         yield from _forced(translator.model, batch.to(translator.device))
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Rows in their order, as many as one pass over them can hold; ``lengths`` is theirs, in that order."""
+    rows: list[int] = []
+    longest = 0
+    for row, length in zip(order, lengths, strict=True):
+        longest = max(longest, length)
+        if len(rows) == _MOST_ROWS or (rows and (len(rows) + 1) * longest > _MOST_POSITIONS):
+            yield rows
+            rows, longest = [], length
+        rows.append(row)
+    if rows:
+        yield rows
 
 
 def _forced(model: Seq2Seq, batch: Batch) -> list[tuple[float, int, int]]:
@@ -117,22 +147,14 @@ def evaluate_pairs(
     versus: tuple[str, Translator, SearchSettings] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Decode the sources and compare the answers with their references.
-
-    Where answers are right or wrong as a whole (names, dates, words: the first metric is exact match or an
-    error rate), equal sources are one question with several right answers. Where they are text, every line
-    counts as the literature counts it.
-    """
-    if metrics[0] in ("exact_match", "cer", "wer"):
-        sources, references = grouped(pairs)
-    else:
-        sources, references = [source for source, _ in pairs], [[target] for _, target in pairs]
+    """Decode the sources and compare the answers with their references, as :func:`questions` pairs them."""
+    sources, references = questions(pairs, metrics)
     hypotheses = hypotheses_for(translator, sources, search, check)
     scores = score(metrics, hypotheses, references, tokenize=tokenize, check=check)
     comparisons: list[Comparison] = []
     if versus is not None:
         others = hypotheses_for(versus[1], sources, versus[2], check)
-        comparisons = compare(metrics, hypotheses, others, references, tokenize=tokenize, check=check)
+        comparisons = compare(metrics, others, hypotheses, references, tokenize=tokenize, check=check)
     lengths = [len(ids) for ids in translator.tokenisers.source.encode_ids(sources)]
     return Evaluation(
         run=run,

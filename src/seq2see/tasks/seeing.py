@@ -29,7 +29,6 @@ def see(
     settings: SearchSettings,
     model_name: str,
     signature: str,
-    prefix: str = "",
 ) -> Record:
     """What the model does with ``text``: its own answer, or how it scores the ``target`` that is given.
 
@@ -42,8 +41,7 @@ def see(
     source = translator.tokenisers.source.encode(require_text(text, "the text"))
     _bounded(source, "source")
     if target is None:
-        prefix_ids = translator.tokenisers.target.encode(prefix).ids if prefix else ()
-        best = decode(translator, [source.ids], settings, prefix=prefix_ids)[0][0]
+        best = decode(translator, [source.ids], settings)[0][0]
         ids, score = best.tokens, best.score
     else:
         given = translator.tokenisers.target.encode(require_text(target, "the target"))

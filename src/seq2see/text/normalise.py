@@ -23,14 +23,15 @@ def normalise(text: str, settings: TextSettings) -> str:
     """
     if text.isascii():
         return text.lower() if settings.lowercase else text
-    _refuse_surrogates(text)
+    refuse_surrogates(text)
     text = _normal_form(text, settings.normalisation)
     if settings.lowercase:
         text = _normal_form(text.lower(), settings.normalisation)
     return text
 
 
-def _refuse_surrogates(text: str) -> None:
+def refuse_surrogates(text: str) -> None:
+    """Raise :class:`InputError` if the text holds a lone surrogate; it can be neither printed nor saved."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

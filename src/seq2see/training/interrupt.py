@@ -67,6 +67,30 @@ def catch_signals() -> Iterator[Interrupt]:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
+@contextmanager
+def stop_at_once() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM inside the block into :class:`Stopped`, raised wherever the program is.
+
+    For work that saves nothing on the way, and for waiting for input, which no ``check`` could end. Outside
+    the main thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        raise Stopped(f"stopped by {name_of(number)}", number)
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
 def ignore_signals() -> None:
     """For worker processes, as their initialiser: only their parent decides when to stop."""
     for number in SIGNALS:

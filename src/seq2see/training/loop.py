@@ -176,8 +176,8 @@ def _train(job: Job[AnyBatch], standing: Standing, *, resumed: bool) -> tuple[St
                 saved, saved_at = _place(standing), standing.seconds
             if signal_number:
                 raise Stopped(
-                    f"stopped by {name_of(signal_number)} after step {standing.step:,}; everything is saved in "
-                    f"{job.run}; to go on: --resume (resume=True)",
+                    f"stopped by {name_of(signal_number)} after step {standing.step:,}; "
+                    f"everything is saved in {job.run}",
                     signal_number,
                 )
             if reason:

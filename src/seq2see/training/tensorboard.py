@@ -46,8 +46,15 @@ def open_tensorboard(folder: Path) -> TensorBoard:
     Raises:
         InputError: TensorBoard is not installed.
     """
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
+    return TensorBoard(SummaryWriter(str(folder)))
+
+
+def require_tensorboard() -> None:
+    """Raise InputError if TensorBoard is not installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     except ImportError as error:
         raise InputError("TensorBoard is not installed; `pip install seq2see[tensorboard]` adds it") from error
-    return TensorBoard(SummaryWriter(str(folder)))

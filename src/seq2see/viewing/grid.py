@@ -188,7 +188,7 @@ def averaged(record: Record, kind: str = "cross", *, layer: int | None = None, h
         raise InputError(f"attention {kind!r} is unknown; there are {', '.join(KINDS)}")
     weights = record.attention.get(kind)
     if weights is None:
-        has = ", ".join(record.attention) or "none: a model without attention"
+        has = ", ".join(record.attention) or "none: a model without attention, of which text, page and record show more"
         raise InputError(f"the record has no {kind} attention; it has {has}")
     heads = [matrix for each in _chosen("layer", weights, layer) for matrix in _chosen("head", each, head)]
     if len(heads) == 1:

@@ -1,0 +1,153 @@
+"""Going on with a run: what was asked the first time, what may not change, and the way back after a stop."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seq2see.config.settings import DataSettings, Settings
+from seq2see.config.toml import Table, merged, parse, read_toml, to_toml
+from seq2see.errors import InputError
+from seq2see.storage.atomic import disk_errors, write_atomic
+from seq2see.tasks.corpus import default_name, without_places
+from seq2see.tasks.folder import CONFIG, MANIFEST, LoadedRun
+from seq2see.tasks.request import BUDGETS, TrainRequest, with_sections
+from seq2see.text.tokeniser import TokeniserPair
+from seq2see.training.checkpoint import snapshots
+from seq2see.training.standing import differences
+
+# What the weights of a checkpoint fit to; only these keys of the two sections can be changed under them.
+_FITTED = ("model.", "text.", "tokenisers")
+_LOOSE = ("model.name", "model.dropout", "text.dropout")
+
+
+def run_folder(request: TrainRequest, given: Table) -> Path:
+    """Where the run goes. A folder that holds one is never written over.
+
+    Raises:
+        InputError: it holds a run and ``--resume`` is not given, or the other way round.
+    """
+    if request.force and not request.resume:
+        raise InputError("--force is for --resume: it goes on although settings or data have changed")
+    folder = request.out or Path("runs") / default_name(
+        parse(DataSettings, given.get("data", {}), request.config, "data")
+    )
+    has_run = (folder / CONFIG).exists()
+    if request.resume and not has_run:
+        raise InputError(f"{folder}: there is no run to go on with; leave --resume out, or name the folder with --out")
+    if has_run and not request.resume:
+        if request.out is not None:
+            refuse_run(folder)
+        numbered = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
+        return next(each for each in numbered if not (each / CONFIG).exists())
+    return folder
+
+
+def refuse_run(folder: Path) -> None:
+    """Raise if there is a run in ``folder``."""
+    if (folder / CONFIG).exists():
+        raise InputError(f"{folder}: holds a run already; go on with --resume, or choose another --out")
+
+
+def resumed(folder: Path, given: Table) -> Table:
+    """What the run in ``folder`` was told, with what is ``given`` now laid over it.
+
+    Another budget, or data of another form, takes the place of the one before instead of standing beside it.
+    """
+    before = with_sections(read_toml(folder / CONFIG), folder / CONFIG)
+    for section, keys in (("training", BUDGETS), ("data", ("pairs", "source", "target"))):
+        now, old = given.get(section), before.get(section)
+        if isinstance(now, Mapping) and isinstance(old, dict) and any(key in now for key in keys):
+            before[section] = {key: value for key, value in old.items() if key not in keys}
+    return merged(before, given)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run has been trained to its end."""
+    return (folder / MANIFEST).is_file()
+
+
+def finished_already(loaded: LoadedRun) -> str:
+    """What to say to somebody who goes on with a run that is finished: nothing is done, and how to train longer."""
+    folder, training = loaded.folder, loaded.settings.training
+    budget = next(name for name in BUDGETS if getattr(training, name) is not None)
+    longer = f"{2 * getattr(training, budget):g}"
+    return (
+        f"{folder} is finished: {loaded.facts.get('updates', 0):,} updates; nothing has been changed. To train longer, "
+        f"from its last checkpoint: {_command(folder)} --force --{budget} {longer}"
+    )
+
+
+def fingerprint(
+    settings: Settings, tokenisers: TokeniserPair, data_hash: str, development: Sequence[tuple[str, str]]
+) -> dict[str, str]:
+    """What must not change between a checkpoint and its resumption, by name. Where the data lies may change."""
+    rules = settings.model_copy(update={"data": without_places(settings.data)})
+    table = rules.model_dump(mode="json", exclude={"version"})
+    pieces = json.dumps([tokenisers.source.to_json(), tokenisers.target.to_json()])
+    return {
+        **{name: json.dumps(each) for name, each in _flat(table)},
+        "content of the data": data_hash,
+        "content of the held-out data": hashlib.sha256(json.dumps(development).encode()).hexdigest(),
+        "tokenisers": hashlib.sha256(pieces.encode()).hexdigest(),
+    }
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, each in table.items():
+        if isinstance(each, Mapping):
+            yield from _flat(each, f"{prefix}{name}.")
+        else:
+            yield prefix + name, each
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is anything that the settings of now have to fit."""
+    return bool(snapshots(folder))
+
+
+def refuse_changes(folder: Path, now: Mapping[str, str], *, force: bool) -> None:
+    """Compare with the newest checkpoint before anything in ``folder`` is written.
+
+    Raises:
+        InputError: something is not as it was; ``force`` allows it where the weights still fit.
+    """
+    known = snapshots(folder)
+    changed = differences(known[0].fingerprint, now) if known else []
+    fixed = [line for line in changed if line.startswith(_FITTED) and not line.startswith(_LOOSE)]
+    if changed and not force:
+        lines = "\n  ".join(changed)
+        raise InputError(
+            f"{folder} was started with other settings or data:\n  {lines}\nGo back to those, start another run "
+            "(another --out), or go on all the same with --force (force=True)"
+        )
+    if fixed:
+        lines = "\n  ".join(fixed)
+        raise InputError(
+            f"{folder}: its weights do not fit what has been changed, --force or not:\n  {lines}\n"
+            "Go back to those, or start another run (another --out)"
+        )
+
+
+def write_config(folder: Path, settings: Settings) -> None:
+    """Keep the settings of a run that begins or goes on; from now on it is not finished (any more)."""
+    with disk_errors(folder / MANIFEST, 0):
+        (folder / MANIFEST).unlink(missing_ok=True)
+    write_atomic(folder / CONFIG, to_toml(settings))
+
+
+def way_on(folder: Path, given: Table) -> str:
+    """What to do after a stop."""
+    if is_finished(folder):
+        return f"the run is finished and saved in {folder}"
+    if not (folder / CONFIG).is_file():
+        return "nothing was begun yet: to start again, give the same command"
+    data = given.get("data")
+    piped = isinstance(data, Mapping) and "-" in [data.get(key) for key in ("pairs", "source", "target")]
+    return f"to go on: {_command(folder)}{' < THE-SAME-DATA' if piped else ''}"
+
+
+def _command(folder: Path) -> str:
+    return f"seq2see train --resume --out {shlex.quote(str(folder))}"
