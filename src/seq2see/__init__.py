@@ -4,6 +4,8 @@
     run = seq2see.train("pairs.tsv", model="lstm-attention", minutes=10)
     run.predict("Where is the station?").text
     run.see("Where is the station?")
+
+The commands do the same: ``seq2see --help``.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,10 +1,11 @@
 """What a person sets wins over what is computed, and only what is computed is given a reason."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from seq2see.config.settings import DataSettings, RecurrentDecoder, TransformerEncoder
+from seq2see.config.settings import DataSettings, RecurrentDecoder, TextSettings, TransformerEncoder
 from seq2see.data.survey import Survey
 from seq2see.data.tally import Tally
 from seq2see.errors import InputError
@@ -83,3 +84,42 @@ def test_a_name_that_is_no_text(survey: Survey, name: str) -> None:
 def test_a_section_is_no_value(section: str) -> None:
     with pytest.raises(InputError, match=f"{section} = 5"):
         TrainRequest(assignments=(f"{section}=5",), steps=1).given()
+
+
+def of_size(survey: Survey, pairs: int) -> Survey:
+    return replace(survey, pairs=pairs)
+
+
+def test_small_corpora_get_small_batches_and_large_ones_larger_models(survey: Survey) -> None:
+    sizes = (100, 3_000, 30_000, 1_000_000)
+    chosen = [choose(of_size(survey, pairs), {}, model=None).settings for pairs in sizes]
+    tokens = [each.training.batch_tokens for each in chosen]
+    assert tokens == sorted(tokens)
+    assert (tokens[0], tokens[-1]) == (512, 4_096)
+    assert [each.model.name for each in chosen] == [
+        "lstm-attention",
+        "lstm-attention",
+        "transformer-tiny",
+        "transformer-small",
+    ]
+    assert [each.training.minutes for each in chosen] == sorted(each.training.minutes or 0 for each in chosen)
+    assert (
+        choose(of_size(survey, 100), {"training": {"batch_tokens": 9}}, model=None).settings.training.batch_tokens == 9
+    )
+
+
+def test_the_rate_of_a_transformer_falls_with_its_width(survey: Survey) -> None:
+    def rate(name: str, **decoder: int) -> float:
+        given = {"model": {"name": name, "decoder": decoder}} if decoder else {"model": {"name": name}}
+        return choose(survey, given, model=None).settings.training.learning_rate
+
+    assert rate("transformer-base") == pytest.approx(rate("transformer-tiny") / 4)
+    assert rate("transformer-big") == pytest.approx(rate("transformer-base") / 2)
+    assert rate("transformer-tiny", width=256, heads=4) == rate("transformer-small")
+    assert rate("transformer-tiny", width=64, heads=4) == rate("transformer-tiny")
+
+
+@pytest.mark.parametrize("kind", ["word", "byte", "char", "unigram"])
+def test_a_kind_of_pieces_set_by_hand_is_not_bounded_by_what_bpe_would_get(survey: Survey, kind: str) -> None:
+    assert choose(survey, {}, model=None).settings.text.vocabulary == 2_000
+    assert choose(survey, {"text": {"kind": kind}}, model=None).settings.text.vocabulary == TextSettings().vocabulary

@@ -25,7 +25,7 @@ def resumed_until_done(folder: Path, settings: Any, stops: list[int]) -> Any:
     """Run, stopped after each of the steps ``stops``, then to the end."""
     for number, step in enumerate(stops):
         interrupt, report = stop_at(step)
-        with pytest.raises(Stopped, match=f"stopped by SIGTERM after step {step};.*--resume") as caught:
+        with pytest.raises(Stopped, match=f"stopped by SIGTERM after step {step}; everything is saved in") as caught:
             run(folder, settings, interrupt=interrupt, report=report, resume=number > 0)
         assert caught.value.exit_code == 143
     return run(folder, settings, resume=bool(stops))

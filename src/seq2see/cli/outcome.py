@@ -29,8 +29,9 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         result = command.main([a for a in arguments if a != "--debug"], prog_name="seq2see", standalone_mode=False)
         sys.stdout.flush()
         return int(result) if isinstance(result, int) else 0
-    except BrokenPipeError:
-        drop_output()  # the reader has gone (`| head`) and wants no more
+    except (BrokenPipeError, SystemExit):
+        # The reader has gone (`| head`) and wants no more; typer turns this into an exit of its own.
+        drop_output()
         return 0
     except typer.Exit as ended:
         return int(ended.exit_code)

@@ -47,7 +47,7 @@ class TextSettings(Section):
     """How text becomes pieces."""
 
     kind: TokeniserKind = "bpe"
-    vocabulary: Positive = 8_000  # at most; char, word and byte use what they need
+    vocabulary: Positive = 8_000  # at most; char and word use fewer where there are fewer, byte always 260
     joint: bool = True  # one tokeniser for both sides
     normalisation: Literal["NFC", "NFKC"] = "NFC"
     lowercase: bool = False

@@ -10,6 +10,7 @@ from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.build import count_parameters
 from seq2see.models.presets import PRESETS, preset
+from seq2see.tasks.request import require_model
 
 _ANY = 8  # pieces of a vocabulary
 _SHORT = 40  # characters of a name, a date or an address
@@ -35,6 +36,7 @@ def choose(survey: Survey, given: Mapping[str, Any], *, model: str | None, origi
     Raises:
         InputError: an unknown preset or setting, a wrong type, settings that contradict each other.
     """
+    require_model(given, model)
     given = merged(given, {"model": {"name": model}}) if model else given
     by_hand = given.get("model", {})
     reasons: list[str] = []

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seq2see.config.settings import DataSettings
+from seq2see.config.settings import DataSettings, SearchSettings
+from seq2see.data.cache import CachedPairs
 from seq2see.data.pairs import held_out_pairs, is_blank, source_key, training_pairs, usable
 from seq2see.data.reading import PairSource, open_pairs, read
 from seq2see.data.repetitions import Repetitions, find_repetitions
@@ -12,6 +13,9 @@ from seq2see.data.survey import Survey, survey
 from seq2see.data.tally import Pair, Tally
 from seq2see.errors import InputError
 from seq2see.text.tokeniser import TokeniserPair
+
+_LOOKED_AT = 100_000  # pairs whose lengths are compared
+_MANY = 0.01  # of them may be cut off without a word
 
 
 def nothing() -> None:
@@ -70,6 +74,17 @@ def of_length(
     sources = tokenisers.source.encode_ids([source for source, _ in pairs])
     targets = tokenisers.target.encode_ids([target for _, target in pairs])
     return [pair for pair, *sides in zip(pairs, sources, targets, strict=True) if max(map(len, sides)) <= most]
+
+
+def cut_off(cached: CachedPairs, search: SearchSettings) -> list[str]:
+    """A sentence, if many a target is longer than an answer may get: the model would be cut off again and again."""
+    rows = min(len(cached), _LOOKED_AT)
+    most_N = 2 * cached.source_lengths(0, rows) + 20 if search.max_length is None else search.max_length
+    share = float((cached.target_lengths(0, rows) >= most_N).double().mean())
+    if share < _MANY:
+        return []
+    limit = "2 × the pieces of its source + 20" if search.max_length is None else f"{search.max_length} pieces"
+    return [f"{share:.1%} of the targets are longer than an answer may get ({limit}); search.max_length sets that"]
 
 
 def open_corpus(rules: DataSettings, check: Callable[[], None] = nothing) -> Corpus:

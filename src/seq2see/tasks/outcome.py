@@ -56,7 +56,9 @@ def finish(
         "search": evaluation.signature if evaluation else "",
         "scores": [asdict(score) for score in evaluation.scores] if evaluation else [],
     }
-    write_report(folder / REPORT, report_data(folder, settings, parameters, [*notes, fitted.reason], evaluation))
+    scored = [f"scores: {evaluation.data}; search {evaluation.signature}"] if evaluation else []
+    said = [*notes, fitted.reason, *scored]
+    write_report(folder / REPORT, report_data(folder, settings, parameters, said, evaluation))
     save_run(folder, fitted.weights, facts)  # the manifest comes last: with it the run is finished
     return evaluation
 

@@ -26,7 +26,7 @@ def with_sections(table: Table, origin: Path | None) -> Table:
     return table
 
 
-def require_model(table: Table, asked: str | None) -> None:
+def require_model(table: Mapping[str, Any], asked: str | None) -> None:
     """Raise if the settings are those of another model than the one that was asked for by name."""
     named = table.get("model", {}).get("name")
     if asked is not None and named not in (None, asked):

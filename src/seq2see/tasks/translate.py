@@ -21,7 +21,7 @@ from seq2see.models.seq2seq import Seq2Seq
 from seq2see.storage.atomic import clean_leftovers, disk_errors
 from seq2see.storage.lock import FolderLock
 from seq2see.tasks.choices import choose
-from seq2see.tasks.corpus import Corpus, least_by_hash, of_length, open_corpus, surveyed, without_places
+from seq2see.tasks.corpus import Corpus, cut_off, least_by_hash, of_length, open_corpus, surveyed, without_places
 from seq2see.tasks.feeding import training_batches
 from seq2see.tasks.folder import CONFIG, FIGURES, TOKENISER, default_device, load_run
 from seq2see.tasks.objective import objective
@@ -205,7 +205,7 @@ def _prepare(
     source, target = tokenisers.source.size, tokenisers.target.size
     note(f"vocabulary: {source:,} pieces" if tokenisers.joint else f"vocabularies: {source:,} and {target:,} pieces")
     cached = _cached(folder, corpus, tokenisers, data_hash, note, interrupt)
-    note(*cached.report.sentences())
+    note(*cached.report.sentences(), *cut_off(cached, settings.search))
     scored = of_length(development, tokenisers, settings.data.max_pieces, interrupt.check)
     if len(scored) < len(development):
         note(f"{len(development) - len(scored):,} pairs to choose by are too long to be scored (data.max_pieces)")

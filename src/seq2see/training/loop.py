@@ -114,6 +114,8 @@ def fit(
                 journal=journal,
                 stopwatch=stopwatch,
             )
+            if start is not None and start[1].fingerprint != fingerprint:
+                standing = _save(job, standing)  # forced on: from now on it is a run of these settings
             return finish(job, *_train(job, standing, resumed=start is not None))
 
 

@@ -132,8 +132,8 @@ def _mean(job: Job[AnyBatch], standing: Standing) -> tuple[dict[str, Tensor], De
     development, signal_number = _developed(job)
     if signal_number:
         raise Stopped(
-            f"stopped by {name_of(signal_number)} while the mean of the weights was evaluated; training itself "
-            "is complete and saved",
+            f"stopped by {name_of(signal_number)} while the mean of the weights was evaluated; training is "
+            "complete and saved",
             signal_number,
         )
     if development is not None and job.world.main:
