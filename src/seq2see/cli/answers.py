@@ -13,6 +13,7 @@ from seq2see.errors import InputError
 from seq2see.storage.atomic import atomic_text
 from seq2see.tasks.prediction import Prediction, single_line
 from seq2see.tasks.run import Run
+from seq2see.text.visible import visible
 
 
 def answer(
@@ -40,13 +41,15 @@ def answer(
     # Somebody typing at a terminal wants each answer at once; a file is read ahead, which is faster.
     typed = not texts and input is None and sys.stdin is not None and sys.stdin.isatty()
     window = 1 if typed else 1_024
+    shown = output is None and sys.stdout.isatty()
     tally = Tally()
     lines: Iterable[str] = texts or (text for _, text in read_texts("-" if input is None else input, tally))
     answers = run.stream(lines, prefix=prefix, forbid=forbid, search=settings, window=window)
     with nullcontext(sys.stdout) if output is None else atomic_text(output) as file:
         for prediction in answers:
             for line in _lines(prediction, format, settings.nbest):
-                file.write(line + "\n")
+                # A file or a pipe gets every character; a terminal must not obey those that steer it.
+                file.write((visible(line) if shown else line) + "\n")
             if window == 1:
                 file.flush()
     for sentence in tally.sentences():

@@ -90,10 +90,10 @@ def show_view(
         if path is not None:
             remarks += view.png(path, words=words, layer=layer, head=head)
     for remark in dict.fromkeys(remarks):
-        out.print(remark)
+        out.print(visible(remark))
     for path in (html, png, svg, json):
         if path is not None:
-            out.print(f"wrote {path}")
+            out.print(visible(f"wrote {path}"))
 
 
 def show_models(vocabulary: int) -> None:

@@ -62,8 +62,9 @@ class RecurrentEncoder(Section):
     bidirectional: bool = True
 
 
-class TransformerEncoder(Section):
-    kind: Literal["transformer"] = "transformer"
+class Transformer(Section):
+    """What a Transformer encoder and decoder both have (Vaswani et al. 2017)."""
+
     layers: Positive = 4
     width: Positive = 128
     heads: Positive = 4
@@ -76,6 +77,10 @@ class TransformerEncoder(Section):
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         return self
+
+
+class TransformerEncoder(Transformer):
+    kind: Literal["transformer"] = "transformer"
 
 
 class EmbeddingEncoder(Section):
@@ -105,20 +110,8 @@ class RecurrentDecoder(Section):
         return self
 
 
-class TransformerDecoder(Section):
+class TransformerDecoder(Transformer):
     kind: Literal["transformer"] = "transformer"
-    layers: Positive = 4
-    width: Positive = 128
-    heads: Positive = 4
-    feed_forward: Positive = 256
-    norm: Literal["pre", "post"] = "pre"
-    position: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        return self
 
 
 Encoder = Annotated[RecurrentEncoder | TransformerEncoder | EmbeddingEncoder, Field(discriminator="kind")]
