@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 
 WORDS = 5_000
@@ -26,10 +27,10 @@ def write_pairs(path: Path, count: int) -> None:
     chance = random.Random(1)
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["".join(chance.choices(letters, k=chance.randint(2, 9))) for _ in range(WORDS)]
-    weights = [1 / rank for rank in range(1, WORDS + 1)]
+    shares = list(accumulate(1 / rank for rank in range(1, WORDS + 1)))
     with path.open("w", encoding="utf-8") as file:
         for _ in range(count):
-            row = chance.choices(words, weights, k=chance.randint(4, 16))
+            row = chance.choices(words, cum_weights=shares, k=chance.randint(4, 16))
             file.write(" ".join(row) + "\t" + " ".join(reversed(row)) + "\n")
 
 

@@ -11,10 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -144,6 +145,7 @@ def _faults() -> dict[str, Callable[[Path], Any]]:
         "full disk": _fill,
         "folder gone": lambda out: shutil.rmtree(out),
         "reader gone": _lose_reader,
+        "full output": lambda out: os.dup2(os.open("/dev/full", os.O_WRONLY), 1) and None,
         "clock jumps": _jump,
         "not a number": lambda out: lambda result: result * float("nan"),
         "out of memory": _raise(torch.OutOfMemoryError("planted")),
@@ -202,15 +204,26 @@ def _child(request: dict[str, Any]) -> int:
     return run(app, request["arguments"])
 
 
+def _warm_up() -> None:
+    """Train and use a run, so that everything that is loaded at its first use is there for all processes."""
+    from seq2see.cli.app import app
+    from seq2see.cli.outcome import run
+
+    with tempfile.TemporaryDirectory() as folder:
+        data, out = Path(folder) / "pairs.tsv", str(Path(folder) / "run")
+        data.write_text("".join(f"one {number}\ttwo {number}\n" for number in range(40)), encoding="utf-8")
+        width = ("--set", "model.encoder.width=8", "--set", "model.decoder.width=8")
+        if run(app, ["train", str(data), "--model", "lstm-attention", "--steps", "2", "--out", out, *width]):
+            raise SystemExit("the processes of the tests cannot train")
+        run(app, ["predict", out, "one", "--format", "jsonl"])
+
+
 def _serve() -> None:
     """Fork a process for each line on standard input, wait for it, and say how it ended."""
-    import torch
-
-    import seq2see.tasks.translate  # noqa: F401
-    import seq2see.viewing.figure  # noqa: F401
-
-    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])  # torch loads its compiler with the first optimiser
     answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with Path("warm-up.txt").open("w", encoding="utf-8") as file, redirect_stdout(file):
+        _warm_up()
     for line in iter(sys.stdin.readline, ""):
         process = os.fork()
         if process == 0:

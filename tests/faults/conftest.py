@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from commands import Commands
 from tiny_runs import pairs, train
 

@@ -3,16 +3,15 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from commands import Commands, Fault
+from tiny_runs import journal, leftovers, train, weights
+
 from seq2see.storage.lock import FolderLock
 from small_task import Command
-from tiny_runs import journal, leftovers, train, weights
 
 _DISKS = (
     "mount -t tmpfs -o size=3m tmpfs {0}/small && mount -t tmpfs tmpfs {0}/readonly && "
@@ -90,13 +89,11 @@ def test_f3_a_full_disk_and_what_a_command_writes(
     assert seen.out == f"before\n{path.name}\n"
 
 
-def test_f3_a_full_standard_output_is_said(whole: Path) -> None:
-    if not Path("/dev/full").is_char_device():
-        pytest.skip("this system has no /dev/full")
-    command = f"{sys.executable} -m seq2see predict {whole} one > /dev/full"
-    done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == "seq2see: disk full: standard output cannot be written; make room, or send it elsewhere\n"
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
+def test_f3_a_full_standard_output_is_said(commands: Commands, whole: Path) -> None:
+    done = commands("predict", whole, "one", fault=Fault("full output", "seq2see.tasks.prediction:decode"))
+    assert done.code == 1
+    assert done.err == "seq2see: disk full: standard output cannot be written; make room, or send it elsewhere\n"
 
 
 @pytest.mark.parametrize("where", ["readonly/run", "small/file/run"])

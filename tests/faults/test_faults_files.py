@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-
 from commands import Commands, Fault
+from safetensors.torch import load_file, save_file
+from tiny_runs import Trap, journal, train, vouched
+
 from seq2see.storage.manifest import write_manifest
 from small_task import Command
-from tiny_runs import Trap, journal, train, vouched
 
 
 @pytest.fixture
@@ -47,9 +47,7 @@ def test_b1_a_pickle_in_a_run_does_not_run(
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "optimiser.safetensors", "state.json"])
-def test_b1_a_pickle_in_a_checkpoint_does_not_run(
-    seq2see: Command, killed: Path, tmp_path: Path, name: str
-) -> None:
+def test_b1_a_pickle_in_a_checkpoint_does_not_run(seq2see: Command, killed: Path, tmp_path: Path, name: str) -> None:
     run = tmp_path / "run"
     shutil.copytree(killed, run)
     for folder in (run / "checkpoints").glob("step-*"):
@@ -84,7 +82,7 @@ HOSTILE = {
     '[model]\nname = "lstm"\n[model.encoder]\nkind = "recurrent"\ncell = "/tmp/evil.so"\n': "cell",
     'task = "https://evil.example/task.py"\n': "task",
     '[text]\nkind = "builtins.exec"\n': "text.kind",
-    '[training]\nsteps = 3\nschedule = "__import__(\'os\').system(\'true\')"\n': "schedule",
+    "[training]\nsteps = 3\nschedule = \"__import__('os').system('true')\"\n": "schedule",
     "model = 3\n": "model",
     "training = []\n": "training",
     "[data]\npairs = 7\n": "pairs",
@@ -225,7 +223,7 @@ def test_b3_a_hostile_tokeniser_is_refused(seq2see: Command, run: Path, what: st
         ("[training]\nlearning_rate = nan\n", ["my.toml", "training.learning_rate"]),
         ("[trainin]\nsteps = 3\n", ["my.toml", "trainin", "did you mean training"]),
         ("[training]\nsteps = 3\nminutes = 1.0\n", ["exactly one of"]),
-        ('[search]\nbeam = 2\nnbest = 3\n[training]\nsteps = 3\n', ["nbest = 3", "beam = 2"]),
+        ("[search]\nbeam = 2\nnbest = 3\n[training]\nsteps = 3\n", ["nbest = 3", "beam = 2"]),
     ],
 )
 def test_b6_a_mistake_in_the_configuration_is_named_with_its_line(

@@ -6,11 +6,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from commands import Commands, Fault
+from tiny_runs import STEPS, journal, pairs, train, weights
+
 from seq2see.storage.manifest import write_manifest
 from small_task import Answer, Command, reversed_pairs, write_pairs
-from tiny_runs import STEPS, journal, pairs, train, weights
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def resume(seq2see: Command, folder: Path, *more: object) -> Answer:
         (("--set", "model.dropout=0.3", "--set", "search.beam=2"), ["model.dropout: was", "search.beam: was"]),
         (("--set", "text.lowercase=true"), ['text.lowercase: was "false", now "true"']),
         (("--set", "data.max_pieces=4"), ["data.max_pieces: was"]),
-        (("--set", "evaluation.metrics=[\"cer\"]"), ["evaluation.metrics: was"]),
+        (("--set", 'evaluation.metrics=["cer"]'), ["evaluation.metrics: was"]),
     ],
 )
 def test_f7_changed_settings_are_refused_by_name(

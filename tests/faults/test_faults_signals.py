@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from commands import Commands, Fault
 from tiny_runs import journal, leftovers, train, weights
 
@@ -120,12 +119,10 @@ def test_f8_waiting_for_input_ends_at_the_first_signal(commands: Commands, whole
         done = commands(*arguments, fault=Fault("SIGTERM soon", place), lines=0)
         assert done.code == 143, done.err
         assert done.err.startswith("seq2see: stopped by SIGTERM")
-    
+
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
-def test_b25_a_stopped_predict_leaves_no_half_file(
-    commands: Commands, whole: Path, tmp_path: Path, name: str
-) -> None:
+def test_b25_a_stopped_predict_leaves_no_half_file(commands: Commands, whole: Path, tmp_path: Path, name: str) -> None:
     texts, answers = tmp_path / "in.txt", tmp_path / "out.txt"
     texts.write_text("one two\n" * 3_000, encoding="utf-8")
     answers.write_text("before\n", encoding="utf-8")
