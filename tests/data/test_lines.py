@@ -45,7 +45,7 @@ def test_a_line_over_the_limit_is_none_and_the_others_are_whole(texts: list[str]
             assert line is None
         else:
             assert line is not None
-            assert line.encode().removeprefix(b"\xef\xbb\xbf") == part.removeprefix(b"\xef\xbb\xbf")
+            assert line.encode() in (part, part.removeprefix(b"\xef\xbb\xbf"))
 
 
 def test_a_gigabyte_without_a_newline_costs_no_memory() -> None:

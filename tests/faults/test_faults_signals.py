@@ -121,6 +121,18 @@ def test_f8_waiting_for_input_ends_at_the_first_signal(commands: Commands, whole
         assert done.err.startswith("seq2see: stopped by SIGTERM")
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_f8_f9_commands_that_save_nothing_end_where_they_are(
+    commands: Commands, data: Path, whole: Path, tmp_path: Path, name: str
+) -> None:
+    scores = tmp_path / "scores.json"
+    for command, what, place in (("evaluate", data, "prediction:decode"), ("see", "one two", "seeing:decode")):
+        done = commands(command, whole, what, "--json", scores, fault=Fault(name, f"seq2see.tasks.{place}"))
+        assert done.code == (143 if name == "SIGTERM" else 130)
+        assert (done.out, done.err) == ("", f"seq2see: stopped by {name}\n")
+        assert not scores.exists()
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_b25_a_stopped_predict_leaves_no_half_file(commands: Commands, whole: Path, tmp_path: Path, name: str) -> None:
     texts, answers = tmp_path / "in.txt", tmp_path / "out.txt"

@@ -113,7 +113,8 @@ def test_b15_every_spelling_of_a_text_has_one_answer(seq2see: Command, accented:
         forms = {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
         assert len(forms) > 1
         answers = _answers(seq2see, accented, *forms)
-        assert len({(answer["text"], answer["score"]) for answer in answers}) == 1
+        assert len({answer["text"] for answer in answers}) == 1
+        assert max(answer["score"] for answer in answers) - min(answer["score"] for answer in answers) < 1e-4
 
 
 ODD = {

@@ -114,7 +114,7 @@ def test_rates_rise_then_fall_without_a_jump(schedule: str, warmup: float, steps
     step = 1 / 1000 / warmup if 0 < warmup < 1 else 1 / max(warmup, 1)
     slack = math.sqrt(1 / 200) if schedule == "stable-decay" else 0.01
     allowed = step + (0.3 if warmup < 1 and schedule == "inverse-square-root" else slack)
-    assert abs(rates[1] - rates[0]) <= 2 * allowed
+    assert abs(rates[1] - rates[0]) <= 3 * allowed
 
 
 def test_places_that_cannot_be_are_refused() -> None:
