@@ -35,7 +35,7 @@ def seq2see(capsys: pytest.CaptureFixture[str]) -> Command:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder: reverses a few words, trained for some seconds. Do not change it."""
     from seq2see.tasks.reporting import silent
-    from seq2see.tasks.translate import train
+    from seq2see.tasks.training import train
 
     folder = tmp_path_factory.mktemp("trained")
     data = write_pairs(folder / "pairs.tsv", reversed_pairs(600))

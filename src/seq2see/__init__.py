@@ -11,13 +11,14 @@ The commands do the same: ``seq2see --help``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seq2see.tasks.run import Run, load
-    from seq2see.tasks.translate import train
+    from seq2see.tasks.catalogue import load
+    from seq2see.tasks.run import Run
+    from seq2see.tasks.training import train
 
 __all__ = ["Run", "__version__", "load", "train"]
 __version__ = "0.1.0"
 
-_HOMES = {"Run": "seq2see.tasks.run", "load": "seq2see.tasks.run", "train": "seq2see.tasks.translate"}
+_HOMES = {"Run": "seq2see.tasks.run", "load": "seq2see.tasks.catalogue", "train": "seq2see.tasks.training"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2see.config.settings import SearchSettings, Settings
-from seq2see.config.toml import merged, parse, parse_assignment, parse_settings, read_toml, to_toml
+from seq2see.config.settings import SearchSettings, TranslateSettings
+from seq2see.config.toml import merged, parse, parse_assignment, read_toml, to_toml
 from seq2see.errors import InputError
 
 BASE = {
@@ -17,8 +17,8 @@ BASE = {
 }
 
 
-def settings(**above: object) -> Settings:
-    return parse_settings(merged(BASE, above))
+def settings(**above: object) -> TranslateSettings:
+    return parse(TranslateSettings, merged(BASE, above))
 
 
 def test_round_trip_of_every_section() -> None:
@@ -27,13 +27,13 @@ def test_round_trip_of_every_section() -> None:
         training={"betas": [0.5, 0.25], "ema": 0.5},
         search={"max_length": 7},
     )
-    assert parse_settings(tomllib.loads(to_toml(given_settings))) == given_settings
+    assert parse(TranslateSettings, tomllib.loads(to_toml(given_settings))) == given_settings
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_survives(text: str) -> None:
     given_settings = settings(data={"pairs": text})
-    assert parse_settings(tomllib.loads(to_toml(given_settings))).data.pairs == text
+    assert parse(TranslateSettings, tomllib.loads(to_toml(given_settings))).data.pairs == text
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_error_names_file_and_line(tmp_path: Path) -> None:
         "[data]\nheld_out = 0.1\n\n[training]\n# comment\nsteps = 5\nlearning_rat = 0.5\n", encoding="utf-8"
     )
     with pytest.raises(InputError, match=r"my\.toml:7: training\.learning_rat"):
-        parse_settings(merged(BASE, read_toml(path)), path)
+        parse(TranslateSettings, merged(BASE, read_toml(path)), path)
 
 
 @pytest.mark.parametrize(

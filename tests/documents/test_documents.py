@@ -21,8 +21,8 @@ from written_pages import EXECUTED, GUIDE, PAGES, ROOT, blocks_of, code, command
 import seq2see
 from seq2see.cli.app import app
 from seq2see.cli.outcome import run
-from seq2see.config.settings import MetricName, Settings, TokeniserKind
-from seq2see.config.toml import merged, parse_settings, read_toml
+from seq2see.config.settings import MetricName, TokeniserKind, TranslateSettings
+from seq2see.config.toml import merged, parse, read_toml
 from seq2see.models.presets import PRESETS, preset
 from small_task import reversed_pairs, write_pairs
 
@@ -121,7 +121,7 @@ def test_the_example_of_the_package_runs(place: Path) -> None:
 def test_recipes_are_settings(recipe: Path) -> None:
     table = read_toml(recipe)
     base = {"model": preset(table["model"]["name"]).model_dump(mode="json"), "training": {}}
-    parse_settings(merged(base, table), recipe)
+    parse(TranslateSettings, merged(base, table), recipe)
 
 
 # ── what the pages name ─────────────────────────────────────────────────────────────────────────
@@ -143,7 +143,7 @@ def test_every_option_named_is_there(page: Path) -> None:
 
 def fields(path: str) -> list[FieldInfo]:
     """The settings a dotted name can mean: more than one where a part of a model has several kinds."""
-    models: list[Any] = [Settings]
+    models: list[Any] = [TranslateSettings]
     found: list[FieldInfo] = []
     for key in path.split("."):
         found = [model.model_fields[key] for model in models if key in model.model_fields]

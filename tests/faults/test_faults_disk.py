@@ -69,7 +69,7 @@ def test_f3_a_full_disk_stops_training_and_loses_nothing(
         ("see", "--html", "seq2see.tasks.seeing:see"),
         ("see", "--png", "seq2see.tasks.seeing:see"),
         ("see", "--json", "seq2see.tasks.seeing:see"),
-        ("evaluate", "--json", "seq2see.tasks.run:evaluate_pairs"),
+        ("evaluate", "--json", "seq2see.tasks.translation:evaluate_pairs"),
     ],
 )
 def test_f3_a_full_disk_and_what_a_command_writes(

@@ -22,7 +22,7 @@ PLACES = {
     "evaluation": ("seq2see.tasks.translate:forced_loss", 2, True),
     "checkpoint": ("seq2see.training.loop:save_checkpoint", 2, True),
     "mean of weights": ("seq2see.training.selection:mean_of", 1, True),
-    "final scores": ("seq2see.tasks.outcome:evaluate_pairs", 1, True),
+    "final scores": ("seq2see.tasks.translate:evaluate_pairs", 1, True),
     "report": ("seq2see.tasks.outcome:write_report", 1, True),
     "final weights": ("seq2see.tasks.outcome:save_run", 1, True),
 }

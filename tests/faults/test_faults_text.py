@@ -96,7 +96,7 @@ def test_b14_bytes_that_are_no_text_in_a_file(seq2see: Command, trained: Path, t
 def accented(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on letters with marks, Hangul and Devanagari, trained for a moment. Do not change it."""
     from seq2see.tasks.reporting import silent
-    from seq2see.tasks.translate import train as train_run
+    from seq2see.tasks.training import train as train_run
 
     words = ["é", "ñandú", "한국", "हिन्दी", "Ångström", "ﬁn", "Ｗ", "İstanbul", "ới", "שלום"]
     folder = tmp_path_factory.mktemp("accented")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from seq2see.config.settings import Settings
-from seq2see.config.toml import parse_settings
+from seq2see.config.settings import TranslateSettings
+from seq2see.config.toml import parse
 from seq2see.data.batch import Batch
 from seq2see.data.cache import CachedPairs
 from seq2see.models.presets import preset
@@ -13,13 +13,14 @@ from seq2see.text.tokeniser import TokeniserPair, train_pair
 PAIRS = [(f"the {word} of the house", f"das {word}haus") for word in ("garden", "summer", "water", "glass", "tree")] * 3
 
 
-def made(dropout: float, seed: int = 1) -> Settings:
-    return parse_settings(
+def made(dropout: float, seed: int = 1) -> TranslateSettings:
+    return parse(
+        TranslateSettings,
         {
             "model": preset("lstm").model_dump(mode="json"),
             "training": {"steps": 1, "seed": seed, "batch_tokens": 40},
             "text": {"kind": "bpe", "vocabulary": 320, "dropout": dropout},
-        }
+        },
     )
 
 

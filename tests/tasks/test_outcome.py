@@ -9,11 +9,11 @@ import pytest
 
 from seq2see.config.settings import EvaluationSettings, SearchSettings
 from seq2see.errors import InputError
+from seq2see.tasks.catalogue import load
 from seq2see.tasks.outcome import metrics_rows
 from seq2see.tasks.reporting import Reporter, clock, silent
-from seq2see.tasks.run import load
 from seq2see.tasks.scoring import questions
-from seq2see.tasks.translate import train
+from seq2see.tasks.training import train
 from seq2see.training.progress import Progress
 from small_task import Command, reversed_pairs, write_pairs
 
@@ -34,7 +34,7 @@ def test_the_scores_of_a_run_are_those_of_its_dev_pairs(tmp_path: Path) -> None:
     reporter = Reporter(said.append, lambda progress: None)
     settings = {**TINY, "training.evaluate_every": 2, "search.beam": 2}
     run = train(data, dev=[dev], model="gru", settings=settings, steps=5, out=tmp_path / "run", reporter=reporter)
-    facts, again = run.loaded.facts, load(run.folder).evaluate(dev)
+    facts, again = run.facts, load(run.folder).evaluate(dev)
     assert facts["scored_on"] == f"dev: {dev}, 12 pairs"
     assert facts["search"] == again.signature == "beam:2|length_penalty:1"
     kept = {score["name"]: score["value"] for score in facts["scores"]}

@@ -9,8 +9,10 @@ import torch
 from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
 from seq2see.tasks import prediction
+from seq2see.tasks.catalogue import load
 from seq2see.tasks.prediction import Translator, decode, has_content, predict, single_line
-from seq2see.tasks.run import Run, load, search_settings, with_assignments
+from seq2see.tasks.run import search_settings, with_assignments
+from seq2see.tasks.translation import TranslationRun as Run
 from small_task import reversed_pairs
 
 BEAM = SearchSettings(beam=3)

@@ -10,10 +10,11 @@ import torch
 
 from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
+from seq2see.tasks.catalogue import load
 from seq2see.tasks.prediction import decode
 from seq2see.tasks.reporting import silent
-from seq2see.tasks.run import Run, load
-from seq2see.tasks.translate import train
+from seq2see.tasks.training import train
+from seq2see.tasks.translation import TranslationRun as Run
 from seq2see.text.tokeniser import EOS
 from small_task import Command, reversed_pairs, write_pairs
 
@@ -52,7 +53,7 @@ def test_the_record_is_what_the_search_saw(trained: Path) -> None:
     run = load(trained)
     search = SearchSettings(beam=3)
     record = run.see("one two three", search=search).record
-    source = run.loaded.tokenisers.source.encode("one two three").ids
+    source = run.tokenisers.source.encode("one two three").ids
     best = decode(run.translator, [source], search, want_weights=True)[0][0]
     assert record.score == pytest.approx(best.score, abs=1e-5)
     assert record.log_probs == pytest.approx(best.log_probs, abs=1e-4)
@@ -71,10 +72,10 @@ def test_a_given_target_is_scored_as_the_search_would(trained: Path) -> None:
     assert record.score == pytest.approx(total / 3**0.3, abs=1e-6)  # two words and the end
     # The chain rule by hand: each piece, given the ones before, from a step of the decoder.
     translator, wanted = run.translator, []
-    ids = (*run.loaded.tokenisers.target.encode("eight one").ids, EOS)
+    ids = (*run.tokenisers.target.encode("eight one").ids, EOS)
     for length, piece in enumerate(ids):
         longer = SearchSettings(method="greedy", max_length=length + 1)
-        source = run.loaded.tokenisers.source.encode("one two three").ids
+        source = run.tokenisers.source.encode("one two three").ids
         forced = decode(translator, [source], longer, prefixes=[ids[:length]])[0][0]
         likeliest = dict(record.runners_up[length])
         if forced.tokens[length] == piece:

@@ -59,6 +59,9 @@ def train(
     target: Annotated[
         Path | None, typer.Option("--target", help="Target sentences, line by line with --source.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="What to learn; pairs of text (translate) by default.")
+    ] = None,
     dev: Annotated[
         list[Path] | None,
         typer.Option("--dev", help="Pairs to choose by; give it twice for a source and a target file."),
@@ -91,10 +94,11 @@ def train(
     """Train a model on pairs of text."""
     from seq2see.cli.progress import Display
     from seq2see.tasks.request import TrainRequest
-    from seq2see.tasks.translate import train_run
+    from seq2see.tasks.training import train_run
     from seq2see.training.interrupt import catch_signals
 
     request = TrainRequest(
+        task=task,
         data=data,
         source=source,
         target=target,
@@ -153,35 +157,31 @@ def predict(
     """Answer texts: one answer a line, in the order of the input."""
     from seq2see.cli.answers import answer
     from seq2see.storage.atomic import check_place
-    from seq2see.tasks.run import load, search_settings, with_assignments
+    from seq2see.tasks.catalogue import load
+    from seq2see.tasks.run import Asked
     from seq2see.training.interrupt import stop_at_once
 
+    given = {
+        "beam": beam,
+        "nbest": nbest,
+        "sample": sample or None,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+        "no_repeat_ngram": no_repeat,
+        "max_length": max_length,
+    }
+    asked = Asked(
+        search={name: value for name, value in given.items() if value is not None},
+        assignments=tuple(assignments or ()),
+        prefix=prefix,
+        forbid=tuple(forbid or ()),
+    )
     with stop_at_once():
         if output is not None:
             check_place(output)
-        loaded = load(run)
-        settings = search_settings(
-            with_assignments(loaded.settings.search, assignments or []),
-            beam=beam,
-            nbest=nbest,
-            sample=sample,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-            no_repeat_ngram=no_repeat,
-            max_length=max_length,
-        )
-        answer(
-            loaded,
-            texts or [],
-            input,
-            output,
-            settings=settings,
-            prefix=prefix,
-            forbid=forbid or [],
-            format=format,
-        )
+        answer(load(run), texts or [], input, output, asked=asked, format=format)
 
 
 @app.command()
@@ -211,20 +211,16 @@ def evaluate(
     """Score a run on pairs: scores with signatures, 95 % intervals, and quality against length."""
     from seq2see.cli.tables import show_evaluation
     from seq2see.storage.atomic import check_place
-    from seq2see.tasks.run import load, with_assignments
+    from seq2see.tasks.catalogue import load
+    from seq2see.tasks.run import Asked, Held
     from seq2see.training.interrupt import stop_at_once
 
     with stop_at_once():
         if json is not None:
             check_place(json)
-        loaded = load(run)
-        result = loaded.evaluate(
-            data,
-            source=source,
-            target=target,
-            columns=_two(columns),
-            beam=beam,
-            search=with_assignments(loaded.settings.search, assignments) if assignments else None,
+        result = load(run).score(
+            Held(data, source, target, _two(columns)),
+            asked=Asked(search={} if beam is None else {"beam": beam}, assignments=tuple(assignments or ())),
             metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
             tokenize=tokenize,
             versus=load(versus) if versus else None,
@@ -257,7 +253,8 @@ def see(
     """Show where the model looks while it answers."""
     from seq2see.cli.tables import show_view
     from seq2see.storage.atomic import check_place
-    from seq2see.tasks.run import load, with_assignments
+    from seq2see.tasks.catalogue import load
+    from seq2see.tasks.run import Asked
     from seq2see.training.interrupt import stop_at_once
 
     with stop_at_once():
@@ -265,10 +262,10 @@ def see(
             if path is not None:
                 check_place(path)
         loaded = load(run)
-        if loaded.loaded.note:
-            print(f"seq2see: {loaded.loaded.note}", file=sys.stderr)
-        search = with_assignments(loaded.settings.search, assignments or [])
-        view = loaded.see(text, target=target, beam=beam, search=search)
+        if loaded.note:
+            print(f"seq2see: {loaded.note}", file=sys.stderr)
+        asked = Asked(search={} if beam is None else {"beam": beam}, assignments=tuple(assignments or ()))
+        view = loaded.view(text, target=target, asked=asked)
         show_view(view, words=words, layer=layer, head=head, html=html, png=png, svg=svg, json=json)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from seq2see.evaluation.result import Evaluation
 from seq2see.tasks.run import View
-from seq2see.tasks.scoring import Evaluation
 from seq2see.text.visible import visible
 from seq2see.viewing.terminal import heat_map
 
@@ -22,7 +22,8 @@ def show_evaluation(result: Evaluation) -> None:
     out = console()
     for note in result.notes:
         out.print(visible(note))
-    out.print(visible(f"{result.run} on {result.data}: {len(result.sources):,} sources; search {result.signature}"))
+    searched = f"; search {result.signature}" if result.signature else ""
+    out.print(visible(f"{result.run} on {result.data}: {result.examples}{searched}"))
     table = Table(box=None, pad_edge=False)
     for heading, side in (
         ("score", "left"),

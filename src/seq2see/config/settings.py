@@ -198,14 +198,20 @@ class EvaluationSettings(Section):
 
 
 class Settings(Section):
-    """A run's whole configuration, as ``config.toml`` keeps it."""
+    """What every run's ``config.toml`` holds; each task adds its own sections."""
 
     version: Literal[1] = 1
+    task: str
+    training: TrainingSettings
+
+
+class TranslateSettings(Settings):
+    """Text to text."""
+
     task: Literal["translate"] = "translate"
     data: DataSettings = DataSettings()
     text: TextSettings = TextSettings()
     model: ModelSettings
-    training: TrainingSettings
     search: SearchSettings = SearchSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 

@@ -86,11 +86,6 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
     return result
 
 
-def parse_settings(table: Mapping[str, Any], origin: Path | None = None) -> Settings:
-    """A whole configuration; see :func:`parse`."""
-    return parse(Settings, table, origin)
-
-
 def parse(
     section: type[AnySection], table: Mapping[str, Any], origin: Path | None = None, within: str = ""
 ) -> AnySection:
@@ -174,7 +169,7 @@ def _place(origin: Path | None, keys: list[str]) -> str:
 
 
 def to_toml(settings: Settings) -> str:
-    """The settings as TOML text; ``parse_settings(tomllib.loads(text))`` gives equal settings back."""
+    """The settings as TOML text; parsing it gives equal settings back."""
     lines: list[str] = []
     _write_table(settings.model_dump(mode="json", exclude_none=True), (), lines)
     return "\n".join(lines) + "\n"

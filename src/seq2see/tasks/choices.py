@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seq2see.config.settings import Settings, TextSettings
-from seq2see.config.toml import Table, merged, parse_settings
+from seq2see.config.settings import TextSettings, TranslateSettings
+from seq2see.config.toml import Table, merged, parse
 from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.build import count_parameters
@@ -18,14 +18,14 @@ _SHORT = 40  # characters of a name, a date or an address
 
 @dataclass(frozen=True)
 class Choice:
-    """Settings, complete, and a sentence for each value that was computed."""
+    """TranslateSettings, complete, and a sentence for each value that was computed."""
 
-    settings: Settings
+    settings: TranslateSettings
     reasons: tuple[str, ...]
 
 
 def choose(survey: Survey, given: Mapping[str, Any], *, model: str | None, origin: Any = None) -> Choice:
-    """Settings for the surveyed pairs.
+    """TranslateSettings for the surveyed pairs.
 
     Args:
         survey: what the training pairs look like.
@@ -48,7 +48,7 @@ def choose(survey: Survey, given: Mapping[str, Any], *, model: str | None, origi
         "training": _training(survey, decoder, given.get("training", {}), reasons),
         "evaluation": _evaluation(survey, given.get("evaluation", {}), reasons),
     }
-    settings = parse_settings(merged(chosen, given), origin)
+    settings = parse(TranslateSettings, merged(chosen, given), origin)
     count_parameters(settings.model, _ANY, _ANY)  # what does not fit together is said before any work
     first = () if "kind" in given.get("text", {}) else (_text_reason(survey, settings.text),)
     return Choice(settings, (*first, *reasons))

@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 from seq2see.data.dates import DatePair, date_pairs, split
 from seq2see.storage.atomic import write_atomic
 from seq2see.tasks.folder import REPORT
 from seq2see.tasks.reporting import Reporter
 from seq2see.tasks.request import TrainRequest
-from seq2see.tasks.run import Run
-from seq2see.tasks.translate import train_run
+from seq2see.tasks.training import train_run
+from seq2see.tasks.translation import TranslationRun
 from seq2see.training.interrupt import Interrupt
 from seq2see.viewing.terminal import heat_map
 
@@ -34,7 +35,7 @@ _SETTINGS = (
 )
 
 
-def run_demo(folder: Path, *, seconds: float, reporter: Reporter, interrupt: Interrupt) -> Run:
+def run_demo(folder: Path, *, seconds: float, reporter: Reporter, interrupt: Interrupt) -> TranslationRun:
     """Make the dates, train for ``seconds``, score the held-out ones, and draw the attention of one of them.
 
     Writes ``attention.html``, ``report.html`` and ``scores.json`` into the run folder.
@@ -58,7 +59,7 @@ def run_demo(folder: Path, *, seconds: float, reporter: Reporter, interrupt: Int
         out=folder,
         seed=_SEED,
     )
-    run = train_run(request, reporter=reporter, interrupt=interrupt)
+    run = cast(TranslationRun, train_run(request, reporter=reporter, interrupt=interrupt))
     _show(run, parts.test, reporter, interrupt)
     return run
 
@@ -73,7 +74,7 @@ def _make_room(folder: Path, reporter: Reporter) -> None:
     reporter.say(f"an earlier {folder} is now {earlier}")
 
 
-def _show(run: Run, test: tuple[DatePair, ...], reporter: Reporter, interrupt: Interrupt) -> None:
+def _show(run: TranslationRun, test: tuple[DatePair, ...], reporter: Reporter, interrupt: Interrupt) -> None:
     folder = run.folder
     result = run.evaluate(folder / "data" / "test.tsv", check=interrupt.check)
     answers = dict(zip(result.sources, result.hypotheses, strict=True))
@@ -90,7 +91,7 @@ def _show(run: Run, test: tuple[DatePair, ...], reporter: Reporter, interrupt: I
     facts = {
         "exact_match": exact.value / 100,
         "examples": len(test),
-        "seconds_training": run.loaded.facts["minutes"] * 60,
+        "seconds_training": run.facts["minutes"] * 60,
         "signatures": {name: score.signature for name, score in scores.items()},
         "search": result.signature,
         "data": f"dates|pairs:{_PAIRS}|seed:{_SEED}",

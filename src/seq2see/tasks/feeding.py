@@ -3,13 +3,13 @@
 import hashlib
 from random import Random
 
-from seq2see.config.settings import Settings
+from seq2see.config.settings import TranslateSettings
 from seq2see.data.batching import Batches, Resegment
 from seq2see.data.cache import CachedPairs
 from seq2see.text.tokeniser import TokeniserPair
 
 
-def training_batches(cached: CachedPairs, tokenisers: TokeniserPair, settings: Settings) -> Batches:
+def training_batches(cached: CachedPairs, tokenisers: TokeniserPair, settings: TranslateSettings) -> Batches:
     """The batches of a cache; their order and content are a pure function of seed and epoch."""
     seed = settings.training.seed
     return Batches(

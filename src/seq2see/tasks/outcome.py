@@ -1,50 +1,39 @@
-"""The end of a training: the chosen weights are scored on the dev pairs, kept, and reported."""
+"""The end of a training: the chosen weights and their scores are kept and reported."""
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from seq2see.config.settings import Settings
 from seq2see.evaluation.lengths import Bucket
+from seq2see.evaluation.result import Evaluation
 from seq2see.tasks.folder import METRICS, REPORT, save_run
-from seq2see.tasks.prediction import Translator
-from seq2see.tasks.scoring import Evaluation, evaluate_pairs
 from seq2see.training.selection import Fitted
 from seq2see.viewing.report import ReportData, ScoreLine, write_report
 
 
 def finish(
     folder: Path,
-    translator: Translator,
+    model: nn.Module,
     settings: Settings,
     fitted: Fitted,
+    evaluation: Evaluation | None,
     *,
-    pairs: Sequence[tuple[str, str]],
+    files: tuple[str, ...],
     data: str,
     notes: Sequence[str],
-    check: Callable[[], None],
-) -> Evaluation | None:
-    """Score the dev pairs with the run's own search, write report, weights and manifest."""
-    evaluation = None
-    if pairs:
-        evaluation = evaluate_pairs(
-            translator,
-            pairs,
-            run=str(folder),
-            data=f"dev: {data}",
-            metrics=settings.evaluation.metrics,
-            tokenize=settings.evaluation.tokenize,
-            search=settings.search,
-            check=check,
-        )
-    parameters = sum(parameter.numel() for parameter in translator.model.parameters())
+) -> None:
+    """Write report, weights and manifest."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     facts = {
         "task": settings.task,
-        "model": settings.model.name,
+        "model": model_name(settings),
         "parameters": parameters,
         "seed": settings.training.seed,
         "updates": fitted.steps,
@@ -58,36 +47,46 @@ def finish(
     }
     scored = [f"scores: {evaluation.data}; search {evaluation.signature}"] if evaluation else []
     said = [*notes, fitted.reason, *scored]
-    write_report(folder / REPORT, report_data(folder, settings, parameters, said, evaluation))
-    save_run(folder, fitted.weights, facts)  # the manifest comes last: with it the run is finished
-    return evaluation
+    write_report(folder / REPORT, report_data(folder, settings, parameters, data, said, evaluation))
+    save_run(folder, fitted.weights, files, facts)  # the manifest comes last: with it the run is finished
 
 
-def last_words(folder: Path, evaluation: Evaluation | None) -> list[str]:
+def model_name(settings: Settings) -> str:
+    """The preset a model comes from."""
+    return str(settings.model_dump()["model"]["name"])
+
+
+def last_words(folder: Path, evaluation: Evaluation | None, try_it: str) -> list[str]:
     """What to tell whoever has trained a run: how good it is, where it is, what to do with it."""
     said = []
     if evaluation is not None:
         scores = "  ".join(f"{score.name} {score.value:.2f}" for score in evaluation.scores)
-        said.append(f"{evaluation.data}: {scores}; search {evaluation.signature}")
+        signature = f"; search {evaluation.signature}" if evaluation.signature else ""
+        said.append(f"{evaluation.data}: {scores}{signature}")
     name = shlex.quote(str(folder))
-    return [*said, f"the run is in {folder}; try: seq2see predict {name} TEXT, or: seq2see see {name} TEXT"]
+    return [*said, f"the run is in {folder}; try: {try_it.replace('{run}', name)}"]
 
 
 def report_data(
-    folder: Path, settings: Settings, parameters: int, notes: Sequence[str], evaluation: Evaluation | None
+    folder: Path,
+    settings: Settings,
+    parameters: int,
+    data: str,
+    notes: Sequence[str],
+    evaluation: Evaluation | None,
 ) -> ReportData:
     """What the report of a run shows."""
-    places = [settings.data.pairs, settings.data.source, settings.data.target]
+    name = model_name(settings)
     return ReportData(
         name=folder.name,
         task=settings.task,
-        model=settings.model.name,
+        model=name,
         parameters=parameters,
-        data=" and ".join(place for place in places if place),
+        data=data,
         settings=json.loads(settings.model_dump_json(exclude_none=True)),
         metrics=metrics_rows(folder / METRICS),
         scores=[ScoreLine(**asdict(score)) for score in evaluation.scores] if evaluation else [],
-        lengths={settings.model.name: [_bar(bucket) for bucket in evaluation.lengths]} if evaluation else {},
+        lengths={name: [_bar(bucket) for bucket in evaluation.lengths]} if evaluation and evaluation.lengths else {},
         length_metric=evaluation.length_metric if evaluation else "score",
         notes=list(notes),
     )

@@ -9,6 +9,7 @@ from seq2see.config.toml import Table, merged, nested, parse_assignment, read_to
 from seq2see.errors import InputError
 
 BUDGETS = ("minutes", "epochs", "steps")
+PLACES = ("pairs", "source", "target", "file")  # keys of the section ``data`` that say where the data are
 
 
 def with_sections(table: Table, origin: Path | None) -> Table:
@@ -37,6 +38,7 @@ def require_model(table: Mapping[str, Any], asked: str | None) -> None:
 class TrainRequest:
     """The arguments of ``seq2see train``; everything may be left out but the data, which may stand in the config."""
 
+    task: str | None = None
     data: str | Path | None = None
     source: str | Path | None = None
     target: str | Path | None = None
@@ -55,29 +57,33 @@ class TrainRequest:
     force: bool = False
     tensorboard: bool = False
 
-    def given(self) -> Table:
+    def given(self, data_key: str = "pairs") -> Table:
         """What was set by hand, as nested tables: the file, then ``--set``, then the options.
+
+        ``data_key`` is the name that the task has for its one file of data.
 
         Raises:
             InputError: the file is no TOML, an assignment is no assignment, a section has a value instead of keys,
-                or two budgets or two models are given.
+                or two budgets, two models or two tasks are given.
         """
         table: Table = read_toml(self.config) if self.config else {}
         for assignment in self.assignments:
             table = merged(table, parse_assignment(assignment))
         for name, each in self.settings.items():
             table = merged(table, nested(name, each))
+        if self.task is not None and table.get("task", self.task) != self.task:
+            raise InputError(f"--task {self.task}: the settings say task = {table['task']!r}; leave one of the two out")
         table = with_sections(table, self.config)
         require_model(table, self.model)
-        return merged(table, self._options(table))
+        return merged(table, self._options(table, data_key))
 
     def origin(self, folder: Path) -> Path | None:
         """The file to look in for what an error is about; ``folder`` is the run's."""
         return self.config or (folder / "config.toml" if self.resume else None)
 
-    def _options(self, table: Table) -> Table:
-        options: Table = {}
-        named = {"pairs": self.data, "source": self.source, "target": self.target}
+    def _options(self, table: Table, data_key: str) -> Table:
+        options: Table = {} if self.task is None else {"task": self.task}
+        named = {data_key: self.data, "source": self.source, "target": self.target}
         data: Table = {key: str(path) for key, path in named.items() if path is not None}
         if self.dev:
             data["dev"] = [str(path) for path in self.dev]

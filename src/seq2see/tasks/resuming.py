@@ -3,18 +3,17 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2see.config.settings import DataSettings, Settings
-from seq2see.config.toml import Table, merged, parse, read_toml, to_toml
+from seq2see.config.settings import Settings
+from seq2see.config.toml import Table, merged, read_toml, to_toml
 from seq2see.errors import InputError
 from seq2see.storage.atomic import disk_errors, write_atomic
-from seq2see.tasks.corpus import default_name, without_places
-from seq2see.tasks.folder import CONFIG, MANIFEST, LoadedRun
-from seq2see.tasks.request import BUDGETS, TrainRequest, with_sections
-from seq2see.text.tokeniser import TokeniserPair
+from seq2see.tasks.folder import CONFIG, MANIFEST
+from seq2see.tasks.request import BUDGETS, PLACES, TrainRequest, with_sections
+from seq2see.tasks.run import Run
 from seq2see.training.checkpoint import snapshots
 from seq2see.training.standing import differences
 
@@ -23,17 +22,15 @@ _FITTED = ("model.", "text.", "tokenisers")
 _LOOSE = ("model.name", "model.dropout", "text.dropout")
 
 
-def run_folder(request: TrainRequest, given: Table) -> Path:
-    """Where the run goes. A folder that holds one is never written over.
+def run_folder(request: TrainRequest, name: str) -> Path:
+    """Where the run goes: ``--out``, or a folder of that name under ``runs``. One with a run is never written over.
 
     Raises:
         InputError: it holds a run and ``--resume`` is not given, or the other way round.
     """
     if request.force and not request.resume:
         raise InputError("--force is for --resume: it goes on although settings or data have changed")
-    folder = request.out or Path("runs") / default_name(
-        parse(DataSettings, given.get("data", {}), request.config, "data")
-    )
+    folder = request.out or Path("runs") / name
     has_run = (folder / CONFIG).exists()
     if request.resume and not has_run:
         raise InputError(f"{folder}: there is no run to go on with; leave --resume out, or name the folder with --out")
@@ -57,7 +54,7 @@ def resumed(folder: Path, given: Table) -> Table:
     Another budget, or data of another form, takes the place of the one before instead of standing beside it.
     """
     before = with_sections(read_toml(folder / CONFIG), folder / CONFIG)
-    for section, keys in (("training", BUDGETS), ("data", ("pairs", "source", "target"))):
+    for section, keys in (("training", BUDGETS), ("data", PLACES)):
         now, old = given.get(section), before.get(section)
         if isinstance(now, Mapping) and isinstance(old, dict) and any(key in now for key in keys):
             before[section] = {key: value for key, value in old.items() if key not in keys}
@@ -69,30 +66,29 @@ def is_finished(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def finished_already(loaded: LoadedRun) -> str:
+def finished_already(run: Run) -> str:
     """What to say to somebody who goes on with a run that is finished: nothing is done, and how to train longer."""
-    folder, training = loaded.folder, loaded.settings.training
+    folder, training = run.folder, run.settings.training
     budget = next(name for name in BUDGETS if getattr(training, name) is not None)
     longer = f"{2 * getattr(training, budget):g}"
     return (
-        f"{folder} is finished: {loaded.facts.get('updates', 0):,} updates; nothing has been changed. To train longer, "
+        f"{folder} is finished: {run.facts.get('updates', 0):,} updates; nothing has been changed. To train longer, "
         f"from its last checkpoint: {_command(folder)} --force --{budget} {longer}"
     )
 
 
-def fingerprint(
-    settings: Settings, tokenisers: TokeniserPair, data_hash: str, development: Sequence[tuple[str, str]]
-) -> dict[str, str]:
-    """What must not change between a checkpoint and its resumption, by name. Where the data lies may change."""
-    rules = settings.model_copy(update={"data": without_places(settings.data)})
-    table = rules.model_dump(mode="json", exclude={"version"})
-    pieces = json.dumps([tokenisers.source.to_json(), tokenisers.target.to_json()])
-    return {
-        **{name: json.dumps(each) for name, each in _flat(table)},
-        "content of the data": data_hash,
-        "content of the held-out data": hashlib.sha256(json.dumps(development).encode()).hexdigest(),
-        "tokenisers": hashlib.sha256(pieces.encode()).hexdigest(),
-    }
+def fingerprint(settings: Settings, parts: Mapping[str, str]) -> dict[str, str]:
+    """What must not change between a checkpoint and its resumption, by name: the settings, and ``parts``.
+
+    ``settings`` come without the places of the data, which may change; what is in the data is one of ``parts``.
+    """
+    table = settings.model_dump(mode="json", exclude={"version"})
+    return {**{name: json.dumps(each) for name, each in _flat(table)}, **parts}
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -145,7 +141,7 @@ def way_on(folder: Path, given: Table) -> str:
     if not (folder / CONFIG).is_file():
         return "nothing was begun yet: to start again, give the same command"
     data = given.get("data")
-    piped = isinstance(data, Mapping) and "-" in [data.get(key) for key in ("pairs", "source", "target")]
+    piped = isinstance(data, Mapping) and "-" in [data.get(key) for key in PLACES]
     return f"to go on: {_command(folder)}{' < THE-SAME-DATA' if piped else ''}"
 
 

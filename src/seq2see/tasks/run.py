@@ -1,22 +1,19 @@
-"""A trained run in Python: predict, see, evaluate."""
+"""A trained run in Python, whatever its task: predict, see, evaluate; and how what is asked of it is laid over it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from seq2see.config.settings import EvaluationSettings, SearchSettings, Settings
+from torch import nn
+
+from seq2see.config.settings import SearchSettings, Settings
 from seq2see.config.toml import Table, merged, parse, parse_assignment
-from seq2see.data.reading import open_pairs, read
-from seq2see.data.tally import Tally
 from seq2see.errors import InputError
-from seq2see.search.rules import ForbidWords, Rule
+from seq2see.evaluation.result import Evaluation
 from seq2see.storage.atomic import write_atomic
-from seq2see.tasks import seeing
-from seq2see.tasks.folder import LoadedRun, load_run
-from seq2see.tasks.prediction import Prediction, Translator
-from seq2see.tasks.prediction import predict as predict_texts
-from seq2see.tasks.scoring import Evaluation, evaluate_pairs, search_signature
-from seq2see.text.tokeniser import UNK
+from seq2see.tasks.folder import RunFolder
 from seq2see.viewing.figure import draw_heat_map
 from seq2see.viewing.page import notebook, write_page
 from seq2see.viewing.record import Record
@@ -86,15 +83,6 @@ def with_assignments(base: SearchSettings, assignments: Sequence[str]) -> Search
     return parse(SearchSettings, table["search"], within="search")
 
 
-def load(folder: str | Path) -> "Run":
-    """Open a run folder.
-
-    Raises:
-        InputError: it is not one, or a file of it is missing, truncated, altered or from a newer version.
-    """
-    return Run(load_run(Path(folder)))
-
-
 @dataclass(frozen=True)
 class View:
     """A record that draws itself: in a terminal, in a notebook, to a file."""
@@ -150,140 +138,94 @@ class View:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A trained model in its folder."""
+class Asked:
+    """What ``seq2see predict`` was asked for, beside the inputs. A task refuses what it has no use for.
 
-    loaded: LoadedRun
+    Attributes:
+        search: arguments of :func:`search_settings` by name; only those that were given.
+        assignments: ``search.KEY=VALUE``.
+        prefix, forbid: what an answer has to begin with, and words it may not contain.
+    """
+
+    search: Mapping[str, Any] = field(default_factory=dict)
+    assignments: tuple[str, ...] = ()
+    prefix: str = ""
+    forbid: tuple[str, ...] = ()
+
+    def settings(self, base: SearchSettings) -> SearchSettings:
+        """``base`` with what was asked for laid over it."""
+        return search_settings(with_assignments(base, self.assignments), **self.search)
+
+    def refuse(self, task: str, *known: str) -> None:
+        """Raise InputError for anything that was given and is not among ``known``."""
+        given = {name for name, value in self.search.items() if value not in (None, False)}
+        given |= {name for name in ("assignments", "prefix", "forbid") if getattr(self, name)}
+        if extra := sorted(given - set(known)):
+            raise InputError(f"{', '.join(extra)}: a run of the task {task} has no use for this; leave it out")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run says to one input: lines of text (as many for each input), and all it knows as an object."""
+
+    lines: tuple[str, ...]
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Which data to evaluate on: a file, or a source and a target file; ``columns`` as in training."""
+
+    data: str | Path | None = None
+    source: Path | None = None
+    target: Path | None = None
+    columns: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Run(ABC):
+    """A trained model in its folder. ``note`` is empty for a finished run."""
+
+    opened: RunFolder
+    settings: Settings
+    model: nn.Module
+    note: str
 
     @property
     def folder(self) -> Path:
         """Where the run lives."""
-        return self.loaded.folder
+        return self.opened.path
 
     @property
-    def settings(self) -> Settings:
-        """Every setting it was trained with."""
-        return self.loaded.settings
+    def facts(self) -> Mapping[str, Any]:
+        """What the manifest says of it; empty for an unfinished run."""
+        return self.opened.facts
 
-    @property
-    def translator(self) -> Translator:
-        """The model and its tokenisers."""
-        parts = self.loaded
-        return Translator(parts.model, parts.tokenisers, parts.settings.data.max_pieces)
+    @abstractmethod
+    def answers(
+        self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
+    ) -> Iterator[Answer]:
+        """An answer to each input, in order, in constant memory; ``window`` inputs are read ahead."""
 
-    def predict(
+    @abstractmethod
+    def score(
         self,
-        text: str,
+        held: Held,
         *,
-        prefix: str = "",
-        forbid: Sequence[str] = (),
-        search: SearchSettings | None = None,
-    ) -> Prediction:
-        """The model's answer to one text; for many, :meth:`stream` is faster.
-
-        Args:
-            text: what to answer; a blank one comes back unchanged.
-            prefix: what every answer has to begin with.
-            forbid: words no answer may contain.
-            search: how to search; :func:`search_settings` lays choices over the run's own.
-        """
-        return next(self.stream([text], prefix=prefix, forbid=forbid, search=search))
-
-    def stream(
-        self,
-        texts: Iterable[str],
-        *,
-        prefix: str = "",
-        forbid: Sequence[str] = (),
-        search: SearchSettings | None = None,
-        window: int = 1_024,
-        check: Callable[[], None] = lambda: None,
-    ) -> Iterator[Prediction]:
-        """Answers one by one, in order, in constant memory."""
-        return predict_texts(
-            self.translator,
-            texts,
-            search or self.settings.search,
-            rules=self._rules(forbid),
-            prefix=prefix,
-            window=window,
-            check=check,
-        )
-
-    def _rules(self, forbid: Sequence[str]) -> list[Rule]:
-        target = self.loaded.tokenisers.target
-        # A word is another piece at the start of a sentence than after a blank.
-        spellings = {target.encode(form).ids for word in forbid if word.strip() for form in (word, " " + word)}
-        # What the model has no piece for, it cannot write.
-        known = sorted(ids for ids in spellings if UNK not in ids)
-        return [ForbidWords(tuple(known))] if known else []
-
-    def see(
-        self, text: str, *, target: str | None = None, beam: int | None = None, search: SearchSettings | None = None
-    ) -> View:
-        """What the model looks at while it answers ``text``, or while it is given ``target`` to score."""
-        search = search_settings(search or self.settings.search, beam=beam)
-        record = seeing.see(
-            self.translator,
-            text,
-            target=target,
-            settings=search,
-            model_name=self.settings.model.name,
-            signature=search_signature(search),
-        )
-        return View(record)
-
-    def evaluate(
-        self,
-        data: str | Path | None = None,
-        *,
-        source: Path | None = None,
-        target: Path | None = None,
-        columns: tuple[str, str] | None = None,
-        beam: int | None = None,
-        search: SearchSettings | None = None,
+        asked: Asked,
         metrics: Sequence[str] | None = None,
         tokenize: str | None = None,
         versus: "Run | None" = None,
         check: Callable[[], None] = lambda: None,
     ) -> Evaluation:
-        """Scores with signatures and 95 % intervals on pairs the model has not seen.
+        """Scores with signatures and 95 % intervals on examples the model has not seen.
 
         Args:
-            data: a file of pairs, or ``source`` and ``target``, two line-parallel files.
-            search: how to search, instead of each run's own way.
             metrics: instead of those the run was trained with.
             tokenize: BLEU's, instead of the run's own.
             versus: another run; is the difference significant?
         """
-        settings, tally = self.settings, Tally()
-        asked = columns or (None, None)
-        pair_source = open_pairs(data, source, target, source_column=asked[0], target_column=asked[1], check=check)
-        chosen = parse(
-            EvaluationSettings,
-            merged(settings.evaluation.model_dump(mode="json"), _evaluation(metrics, tokenize)),
-        )
-        result = evaluate_pairs(
-            self.translator,
-            [(pair.source, pair.target) for pair in read(pair_source, tally, check)],
-            run=str(self.folder),
-            data=pair_source.name,
-            metrics=chosen.metrics,
-            tokenize=chosen.tokenize,
-            search=search_settings(search or settings.search, beam=beam),
-            versus=(
-                str(versus.folder),
-                versus.translator,
-                search_settings(search or versus.settings.search, beam=beam),
-            )
-            if versus
-            else None,
-            check=check,
-        )
-        said = (self.loaded.note, versus.loaded.note if versus else "", *pair_source.notes, *tally.sentences())
-        return replace(result, notes=tuple(note for note in said if note))
 
-
-def _evaluation(metrics: Sequence[str] | None, tokenize: str | None) -> dict[str, object]:
-    given = {"metrics": list(metrics) if metrics else None, "tokenize": tokenize}
-    return {name: value for name, value in given.items() if value is not None}
+    @abstractmethod
+    def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> View:
+        """What the model does with one input; with a ``target``, how it scores that."""

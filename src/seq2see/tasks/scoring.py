@@ -3,55 +3,22 @@
 N gold positions of a batch · D width
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from unicodedata import normalize
 
 import torch
 
 from seq2see.config.settings import SearchSettings
 from seq2see.data.batch import Batch
-from seq2see.evaluation.lengths import Bucket, by_length
+from seq2see.evaluation.lengths import by_length
 from seq2see.evaluation.metrics import Score, perplexity, score, token_accuracy
+from seq2see.evaluation.result import Evaluation
 from seq2see.evaluation.significance import Comparison, compare
 from seq2see.models.seq2seq import Seq2Seq
-from seq2see.storage.atomic import write_atomic
 from seq2see.tasks.prediction import Translator, predict
 from seq2see.training.loss import token_scores
 
 _MOST_ROWS, _MOST_POSITIONS = 64, 16_384  # of one pass over given targets
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a run scores on a set of pairs. ``signature`` says how the hypotheses came about.
-
-    A comparison's ``first`` is the run ``versus``, its ``second`` this one: a positive difference is in favour of
-    this one (of an error rate: against it). ``notes`` is what a person should know of the run and the data.
-    """
-
-    run: str
-    data: str
-    signature: str
-    scores: tuple[Score, ...]
-    lengths: tuple[Bucket, ...]
-    length_metric: str
-    comparisons: tuple[Comparison, ...]
-    versus: str
-    sources: tuple[str, ...]
-    hypotheses: tuple[str, ...]
-    references: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    def __getitem__(self, name: str) -> float:
-        """The value of a metric by its name."""
-        return {score.name: score.value for score in self.scores}[name]
-
-    def write_json(self, path: Path) -> None:
-        """Every figure, and each source with its hypothesis and references."""
-        write_atomic(path, json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n")
 
 
 def questions(pairs: Sequence[tuple[str, str]], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -161,6 +128,7 @@ def evaluate_pairs(
         data=data,
         signature=search_signature(search),
         scores=(*scores, *forced_scores(translator, pairs, check)),
+        examples=f"{len(sources):,} sources",
         lengths=tuple(by_length(lengths, hypotheses, references, metrics[0], tokenize=tokenize, check=check)),
         length_metric=metrics[0],
         comparisons=tuple(comparisons),
