@@ -9,7 +9,7 @@ from seq2see.config.settings import EmbeddingEncoder as EmbeddingEncoderSettings
 from seq2see.models.bridge import mean_state
 from seq2see.models.contracts import Encoder, FinalShape, Memory, MemoryShape
 from seq2see.nn.dropout import Dropout
-from seq2see.nn.embedding import Embedding
+from seq2see.nn.embedding import Embedding, zero_padding
 from seq2see.nn.position import SinusoidalPosition
 
 
@@ -26,5 +26,5 @@ class EmbeddingEncoder(Encoder):
     def forward(self, source_BS: Tensor, valid_BS: Tensor, want_weights: bool = False) -> Memory:
         """See ``Encoder``. There are no weights to want."""
         x_BSD, _ = self.position(self.embedding(source_BS))
-        states_BSD = self.dropout(x_BSD) * valid_BS.unsqueeze(-1)
+        states_BSD = zero_padding(self.dropout(x_BSD), valid_BS)
         return Memory(states_BSD, valid_BS, mean_state(states_BSD, valid_BS), {})

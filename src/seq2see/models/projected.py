@@ -3,14 +3,14 @@
 B sentences · S source positions · N rows = B·W · W beam.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seq2see.models.contracts import Memory
-from seq2see.nn.attention import Attention, KeyValue
+from seq2see.nn.attention import Attention, KeyValue, project_layers
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class ProjectedMemory:
         )
 
 
-def project(layers: Iterable[Attention], memory: Memory) -> ProjectedMemory:
+def project(layers: Sequence[Attention], memory: Memory) -> ProjectedMemory:
     """Every layer's keys and values, laid out for being read many times."""
-    projected = [layer.project(memory.states_BSD) for layer in layers]
+    projected = project_layers(layers, memory.states_BSD)
     return ProjectedMemory(
         tuple(KeyValue(*(part.contiguous() for part in layer)) for layer in projected),
         memory.valid_BS.unsqueeze(1),

@@ -10,7 +10,7 @@ from seq2see.errors import InputError
 from seq2see.models.contracts import Encoder, FinalShape, Memory, MemoryShape
 from seq2see.nn.cells import Trace
 from seq2see.nn.dropout import Dropout
-from seq2see.nn.embedding import Embedding
+from seq2see.nn.embedding import Embedding, zero_padding
 from seq2see.nn.recurrent import RecurrentStack, padded
 
 
@@ -43,7 +43,7 @@ class RecurrentEncoder(Encoder):
         """See ``Encoder``. There are no weights to want."""
         embedded_BSD = self.dropout(self.embedding(source_BS))
         states_BSD, final = self.stack(embedded_BSD, None, padded(valid_BS))
-        return Memory(states_BSD * valid_BS.unsqueeze(-1), valid_BS, final, {})
+        return Memory(zero_padding(states_BSD, valid_BS), valid_BS, final, {})
 
     def trace(self, source_BS: Tensor, valid_BS: Tensor) -> list[list[Trace]]:
         """Gates and states while reading: for each layer one trace a direction. For a model in eval mode."""

@@ -10,7 +10,7 @@ from seq2see.config.settings import TransformerEncoder as TransformerEncoderSett
 from seq2see.models.bridge import mean_state
 from seq2see.models.contracts import Encoder, FinalShape, Memory, MemoryShape
 from seq2see.nn.dropout import Dropout
-from seq2see.nn.embedding import Embedding
+from seq2see.nn.embedding import Embedding, zero_padding
 from seq2see.nn.position import position
 from seq2see.nn.transformer import EncoderBlock
 
@@ -40,6 +40,6 @@ class TransformerEncoder(Encoder):
             x_BSD, weights_BHSS = block(x_BSD, valid_BS.unsqueeze(1), rotation, want_weights)
             if weights_BHSS is not None:
                 layers.append(weights_BHSS)
-        states_BSD = self.norm(x_BSD) * valid_BS.unsqueeze(-1)
+        states_BSD = zero_padding(self.norm(x_BSD), valid_BS)
         weights = {"encoder": torch.stack(layers, dim=1)} if want_weights else {}
         return Memory(states_BSD, valid_BS, mean_state(states_BSD, valid_BS), weights)

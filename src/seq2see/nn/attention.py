@@ -10,17 +10,21 @@ wanted. Nothing is kept on the module. A query that may look at nothing gets a z
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 # From how many keys on torch's fused kernel beats the written-out formula on a processor. Its backward pass
 # in bfloat16 is slow on short sequences.
 FUSED_FROM = 64
 FUSED_FROM_BFLOAT16 = 512
+
+SHORT = 128  # keys below which a processor computes the softmax faster written out
 
 ADDITIVE_CHUNK = 1 << 23  # elements of [B, T, S, D] that additive attention holds at a time
 
@@ -35,14 +39,50 @@ class KeyValue(NamedTuple):
 def masked_softmax(scores_BHTS: Tensor, allowed_BTS: Tensor | None) -> Tensor:
     """Softmax over the allowed keys; exactly zero elsewhere, and everywhere for a query that is allowed none.
 
-    ``allowed_BTS`` may have one row for all queries, ``[B, 1, S]``.
+    ``allowed_BTS`` may have one row for all queries, ``[B, 1, S]``. The weights are at least float32.
     """
     if allowed_BTS is None:
+        return softmax(scores_BHTS)
+    # Masks as numbers of the same type: to add or multiply across types costs thirty times as much on a processor.
+    mask = allowed_BTS.unsqueeze(1).to(_at_least_float32(scores_BHTS))
+    lowest = torch.finfo(mask.dtype).min  # minus infinity would make a row without any key NaN
+    return softmax(scores_BHTS.to(mask.dtype) + (1.0 - mask) * lowest) * mask
+
+
+def softmax(scores_BHTS: Tensor) -> Tensor:
+    """Softmax over the last dimension, at least in float32.
+
+    torch's kernel for processors takes ten times as long where that dimension is short and no multiple of its
+    vectors' length; there the formula is written out.
+    """
+    scores_BHTS = scores_BHTS.to(_at_least_float32(scores_BHTS))
+    if scores_BHTS.device.type != "cpu" or scores_BHTS.shape[-1] >= SHORT or scores_BHTS.shape[-1] == 0:
         return scores_BHTS.softmax(-1)
-    forbidden_B1TS = ~allowed_BTS.unsqueeze(1)
-    lowest = torch.finfo(scores_BHTS.dtype).min  # minus infinity would make a row without any key NaN
-    weights_BHTS = scores_BHTS.masked_fill(forbidden_B1TS, lowest).softmax(-1)
-    return weights_BHTS.masked_fill(forbidden_B1TS, 0.0)
+    weights_BHTS: Tensor = _ShortSoftmax.apply(scores_BHTS)  # type: ignore[no-untyped-call]
+    return weights_BHTS
+
+
+def _at_least_float32(values: Tensor) -> torch.dtype:
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+class _ShortSoftmax(torch.autograd.Function):
+    """exp(z − max z) / Σ exp(z − max z), and its gradient w ⊙ (g − Σ g ⊙ w), a pass at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, scores_BHTS: Tensor) -> Tensor:
+        weights_BHTS = (scores_BHTS - scores_BHTS.amax(-1, keepdim=True)).exp_()
+        weights_BHTS.div_(weights_BHTS.sum(-1, keepdim=True))
+        ctx.save_for_backward(weights_BHTS)
+        return weights_BHTS
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_BHTS: Tensor) -> Tensor:
+        (weights_BHTS,) = ctx.saved_tensors
+        weighted_BHTS: Tensor = gradient_BHTS * weights_BHTS
+        sums_BHT1: Tensor = weighted_BHTS.sum(-1, keepdim=True)
+        return torch.addcmul(weighted_BHTS, weights_BHTS, sums_BHT1, value=-1)
 
 
 def lower_triangle(T: int, device: torch.device) -> Tensor:
@@ -82,7 +122,7 @@ def attend(
         allowed_BTS = lower_triangle(query_BHTK.shape[2], query_BHTK.device)
     scores_BHTS = (query_BHTK * scale) @ key_BHSK.transpose(-1, -2)
     weights_BHTS = masked_softmax(scores_BHTS, allowed_BTS)
-    return weights_BHTS @ value_BHSM, weights_BHTS if want_weights else None
+    return weights_BHTS.to(value_BHSM.dtype) @ value_BHSM, weights_BHTS if want_weights else None
 
 
 class Attention(nn.Module, ABC):
@@ -181,7 +221,7 @@ class AdditiveAttention(Attention):
     ) -> tuple[Tensor, Tensor | None]:
         scores_BTS = self._scores(self.query(query_BTD), key_BHSK.squeeze(1))
         weights_B1TS = masked_softmax(scores_BTS.unsqueeze(1), allowed_BTS)
-        context_BTM = (weights_B1TS @ value_BHSM).squeeze(1)
+        context_BTM = (weights_B1TS.to(value_BHSM.dtype) @ value_BHSM).squeeze(1)
         return context_BTM, weights_B1TS if want_weights else None
 
     def _scores(self, query_BTD: Tensor, key_BSD: Tensor) -> Tensor:
@@ -251,6 +291,12 @@ class MultiHeadAttention(Attention):
     def project(self, memory_BSM: Tensor) -> KeyValue:
         return KeyValue(self.split(self.key(memory_BSM)), self.split(self.value(memory_BSM)))
 
+    def project_all(self, x_BTD: Tensor) -> tuple[Tensor, KeyValue]:
+        """Queries, keys and values of a sequence that looks at itself, from one product instead of three."""
+        weight = torch.cat((self.query.weight, self.key.weight, self.value.weight))
+        query_BHTK, key_BHTK, value_BHTK = map(self.split, F.linear(x_BTD, weight).chunk(3, dim=-1))
+        return query_BHTK, KeyValue(key_BHTK, value_BHTK)
+
     def forward(
         self,
         query_BTD: Tensor,
@@ -265,6 +311,18 @@ class MultiHeadAttention(Attention):
             query_BHTK, memory, allowed_BTS, scale=self.scale, want_weights=want_weights
         )
         return self.merge(context_BHTK), weights_BHTS
+
+
+def project_layers(layers: Sequence[Attention], memory_BSM: Tensor) -> list[KeyValue]:
+    """Keys and values of a memory for several layers; where all are multi-head, from one product."""
+    heads = [layer for layer in layers if isinstance(layer, MultiHeadAttention)]
+    if len(heads) < max(2, len(layers)):
+        return [layer.project(memory_BSM) for layer in layers]
+    weight = torch.cat([part.weight for layer in heads for part in (layer.key, layer.value)])
+    parts = iter(
+        torch.split(F.linear(memory_BSM, weight), [layer.context_width for layer in heads for _ in (0, 1)], -1)
+    )
+    return [KeyValue(layer.split(next(parts)), layer.split(next(parts))) for layer in heads]
 
 
 def linear(inputs: int, outputs: int, *, gain: float = 1.0) -> nn.Linear:

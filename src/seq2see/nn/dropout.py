@@ -23,7 +23,9 @@ def drop(values: Tensor, share: float) -> Tensor:
     dropped = round(share * LEVELS)
     draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)
     keep = draws.view(torch.int16)[: values.numel()] >= dropped - LEVELS // 2
-    return values * keep.view(values.shape) * (LEVELS / (LEVELS - dropped))
+    # A mask of the values' own type: torch multiplies numbers by Booleans element by element.
+    mask = keep.view(values.shape).to(values.dtype)
+    return values * mask * (LEVELS / (LEVELS - dropped))
 
 
 class Dropout(nn.Module):

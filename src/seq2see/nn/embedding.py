@@ -33,6 +33,12 @@ class Embedding(nn.Module):
         return F.embedding(tokens, self.weight_VD, padding_idx=PAD) * factor.unsqueeze(-1)
 
 
+def zero_padding(values_BTD: Tensor, valid_BT: Tensor) -> Tensor:
+    """The same, with zeros where ``valid_BT`` is False."""
+    # As numbers of the same type: torch multiplies across types element by element.
+    return values_BTD * valid_BT.unsqueeze(-1).to(values_BTD.dtype)
+
+
 class OutputLayer(nn.Module):
     """Hidden state to one logit a token of the vocabulary."""
 
