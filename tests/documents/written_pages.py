@@ -13,12 +13,19 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(r"```(\w*)$")
 _BUDGET = ("--minutes", "--epochs", "--steps")
-# What makes a training of any preset and data a matter of a second.
-_SMALL: dict[str, str | int] = {
+# What makes a training of any preset and data a matter of a second, for each task.
+_ANY: dict[str, str | int] = {
     "model.encoder.width": 16,
-    "model.decoder.width": 16,
     "training.precision": "float32",
     "training.batch_tokens": 1024,
+}
+_SMALL: dict[str, dict[str, str | int]] = {
+    "translate": {**_ANY, "model.decoder.width": 16},
+    "tag": _ANY,
+    "classify": _ANY,
+    "lm": {"training.precision": "float32", "training.batch_tokens": 256},
+    "caption": {**_ANY, "model.decoder.width": 16},
+    "forecast": {"training.precision": "float32", "sampling.paths": 100},
 }
 
 
@@ -73,14 +80,16 @@ def prose(page: Path) -> str:
 
 
 def quick(words: list[str]) -> list[str]:
-    """A training command with two updates for its budget and a small model; any other command as it is.
+    """A command that trains with two updates for its budget and a small model; any other command as it is.
 
     One that resumes keeps what its run was begun with.
     """
-    if "train" not in words or "--resume" in words:
+    trains = {"train", "compare"} & set(words)
+    if not trains or "--resume" in words:
         return words
-    at = words.index("train") + 1
-    kept = [part for name, value in _SMALL.items() for part in ("--set", f"{name}={value}")]
+    at = words.index(trains.pop()) + 1
+    task = words[words.index("--task") + 1] if "--task" in words else "translate"
+    kept = [part for name, value in _SMALL[task].items() for part in ("--set", f"{name}={value}")]
     skip = False
     for word in words[at:]:
         if not skip and word not in _BUDGET:
@@ -91,4 +100,4 @@ def quick(words: list[str]) -> list[str]:
 
 def quick_python(text: str) -> str:
     """The same for a block of Python."""
-    return re.sub(r"\b(?:minutes|epochs|steps)\s*=\s*[\d.]+", f"steps=2, settings={_SMALL}", text)
+    return re.sub(r"\b(?:minutes|epochs|steps)\s*=\s*[\d.]+", f"steps=2, settings={_SMALL['translate']}", text)

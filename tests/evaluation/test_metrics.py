@@ -100,7 +100,8 @@ def test_the_nearest_reference_counts_and_of_equally_near_ones_the_longer() -> N
 
 def test_blank_hypotheses_and_blank_references_have_scores() -> None:
     scores = {one.name: one.value for one in score(METRICS, ["", ""], [["a b"], ["c"]])}
-    assert scores == {"bleu": 0, "chrf": 0, "ter": 100, "exact_match": 0, "cer": 100, "wer": 100}
+    nothing = dict.fromkeys(("bleu", "bleu1", "bleu2", "bleu3", "chrf", "exact_match"), 0)
+    assert scores == {**nothing, "ter": 100, "cer": 100, "wer": 100}
     blank = {one.name: one.value for one in score(METRICS, [""], [[""]])}
     assert blank["exact_match"] == 100
     assert blank["cer"] == blank["wer"] == blank["ter"] == 0
@@ -184,7 +185,7 @@ def test_more_correct_tokens_than_tokens_are_refused() -> None:
         (["bleu"], ["a"], [[]], {}, "sentence 1 has no reference"),
         (["bleu"], ["a"], ["a"], {}, "sentence 1 must be a list of texts, not 'a'"),
         (["bleu"], [None], [["a"]], {}, "hypothesis 1 is NoneType"),
-        (["blue"], ["a"], [["a"]], {}, "no metric 'blue'; there are bleu, chrf"),
+        (["blue"], ["a"], [["a"]], {}, "no metric 'blue'; there are bleu, bleu1"),
         ([], ["a"], [["a"]], {}, "no metric was named"),
         (["bleu"], ["a"], [["a"]], {"tokenize": "moses"}, "no tokeniser 'moses'"),
         (["bleu"], ["a"], [["a"]], {"bootstrap": 10}, "at least 40"),

@@ -135,7 +135,7 @@ def changed(**fields: Any) -> dict[str, Any]:
 
 
 WRONG = {
-    "version": (changed(version=2), "version 2 is newer"),
+    "version": (changed(version=3), "version 3 is newer"),
     "version text": (changed(version="1"), "version"),
     "version true": (changed(version=True), "version"),
     "task": (changed(task=7), "task"),

@@ -24,9 +24,9 @@ def answer(
         raise InputError("give texts as arguments or a file with --input, not both")
     if run.note:
         print(f"seq2see: {run.note}", file=sys.stderr)
-    # Somebody typing at a terminal wants each answer at once; a file is read ahead, which is faster.
+    # Somebody typing at a terminal, or a stream, wants each answer at once; a file is read ahead, which is faster.
     typed = not texts and input is None and sys.stdin is not None and sys.stdin.isatty()
-    window = 1 if typed else 1_024
+    window = 1 if typed or asked.stream else 1_024
     shown = output is None and sys.stdout.isatty()
     tally = Tally()
     lines: Iterable[str] = texts or (text for _, text in read_texts("-" if input is None else input, tally))

@@ -151,6 +151,10 @@ def predict(
         int | None, typer.Option("--no-repeat", min=0, help="No n-gram of this many pieces twice.")
     ] = None,
     max_length: Annotated[int | None, typer.Option("--max-length", min=1, help="Most pieces of an answer.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Of a tagger of one direction: a token a line, its label at once.")
+    ] = False,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Of a forecast: how many steps ahead.")] = None,
     assignments: Searched = None,
     format: Annotated[str, typer.Option("--format", help="text or jsonl.")] = "text",
 ) -> None:
@@ -177,6 +181,8 @@ def predict(
         assignments=tuple(assignments or ()),
         prefix=prefix,
         forbid=tuple(forbid or ()),
+        stream=stream,
+        steps=steps,
     )
     with stop_at_once():
         if output is not None:
@@ -207,6 +213,9 @@ def evaluate(
         typer.Option("--versus", metavar="RUN", help="Another run: is the difference significant?"),
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write all figures to a file.")] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Draw quality against length, of the other run too (.png or .svg).")
+    ] = None,
 ) -> None:
     """Score a run on pairs: scores with signatures, 95 % intervals, and quality against length."""
     from seq2see.cli.tables import show_evaluation
@@ -216,8 +225,9 @@ def evaluate(
     from seq2see.training.interrupt import stop_at_once
 
     with stop_at_once():
-        if json is not None:
-            check_place(json)
+        for path in (json, png):
+            if path is not None:
+                check_place(path)
         result = load(run).score(
             Held(data, source, target, _two(columns)),
             asked=Asked(search={} if beam is None else {"beam": beam}, assignments=tuple(assignments or ())),
@@ -227,7 +237,7 @@ def evaluate(
         )
         if json is not None:
             result.write_json(json)
-        show_evaluation(result)
+        show_evaluation(result, png)
 
 
 @app.command()
@@ -267,6 +277,72 @@ def see(
         asked = Asked(search={} if beam is None else {"beam": beam}, assignments=tuple(assignments or ()))
         view = loaded.view(text, target=target, asked=asked)
         show_view(view, words=words, layer=layer, head=head, html=html, png=png, svg=svg, json=json)
+
+
+@app.command()
+def compare(
+    models: Annotated[str, typer.Option("--models", metavar="A,B,C", help="Presets, trained one after the other.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="What to train on; or use --source and --target.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option("--source", help="Source sentences, one a line.")] = None,
+    target: Annotated[Path | None, typer.Option("--target", help="Target sentences, line by line.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="What to learn; pairs of text (translate) by default.")
+    ] = None,
+    dev: Annotated[list[Path] | None, typer.Option("--dev", help="Data to choose by, as for `train`.")] = None,
+    test: Annotated[
+        list[Path] | None,
+        typer.Option("--test", help="Data to score on (twice: a source and a target file); --dev where there is none."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings in TOML, for all models.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, for all models.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Budget of each model in minutes.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in passes over the data.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Budget in updates.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs and the page.")] = Path("runs/comparison"),
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+) -> None:
+    """Train several models on the same data, seed and budget, and compare them. Given again, it goes on."""
+    from seq2see.cli.progress import Display
+    from seq2see.cli.tables import show_comparison
+    from seq2see.tasks.comparison import compare_models
+    from seq2see.tasks.request import TrainRequest
+    from seq2see.tasks.run import Held
+    from seq2see.training.interrupt import catch_signals
+
+    request = TrainRequest(
+        task=task,
+        data=data,
+        source=source,
+        target=target,
+        dev=tuple(dev or ()),
+        columns=_two(columns),
+        config=config,
+        assignments=tuple(assignments or ()),
+        minutes=minutes,
+        epochs=epochs,
+        steps=steps,
+        seed=seed,
+    )
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    match test or dev or []:
+        case []:
+            held = None
+        case [only]:
+            held = Held(only, columns=_two(columns))
+        case [first, second]:
+            held = Held(source=first, target=second)
+        case _:
+            raise typer.BadParameter("one file, or a source and a target file", param_hint="--test")
+    with catch_signals() as interrupt, Display() as display:
+        found = compare_models(request, names, held, folder=out, reporter=display.reporter, interrupt=interrupt)
+    show_comparison(found.data, out)
 
 
 @app.command()

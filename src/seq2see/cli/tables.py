@@ -6,10 +6,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from seq2see.evaluation.metrics import decimals
 from seq2see.evaluation.result import Evaluation
 from seq2see.tasks.run import View
 from seq2see.text.visible import visible
-from seq2see.viewing.terminal import heat_map
+from seq2see.viewing.comparison import ComparisonData
+
+_MOST_ROWS = 20  # of a table of details
 
 
 def console() -> Console:
@@ -17,8 +20,11 @@ def console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
 
-def show_evaluation(result: Evaluation) -> None:
-    """Scores with signatures and intervals, quality against length, and the comparison if there was one."""
+def show_evaluation(result: Evaluation, picture: Path | None = None) -> None:
+    """Scores with signatures and intervals, quality against length, and the comparison if there was one.
+
+    ``picture``: where quality against length is drawn.
+    """
     out = console()
     for note in result.notes:
         out.print(visible(note))
@@ -33,7 +39,8 @@ def show_evaluation(result: Evaluation) -> None:
     ):
         table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
     for score in result.scores:
-        table.add_row(score.name, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}", score.signature)
+        value, low, high = (f"{each:.{decimals(score.name)}f}" for each in (score.value, score.low, score.high))
+        table.add_row(score.name, value, f"{low} to {high}", score.signature)
     out.print(table)
     if len(result.lengths) > 1:
         out.print(f"\n{result.length_metric} by length of the source, in pieces")
@@ -43,15 +50,71 @@ def show_evaluation(result: Evaluation) -> None:
             span = f"{bucket.lower}-{bucket.upper}"
             out.print(f"{span:>9}  {bucket.value:6.2f}  {bar:<30}  {bucket.sentences:,} sentences")
     for one in result.comparisons:
+        places = decimals(one.name)
         out.print()
         out.print(
             visible(
-                f"{one.name}: {one.second:.2f} here, {one.first:.2f} with {result.versus}; "
-                f"difference {one.difference:+.2f} "
-                f"(95 %: {one.low:+.2f} to {one.high:+.2f}), p = {one.bootstrap_p:.4f} (paired bootstrap), "
-                f"{one.randomisation_p:.4f} (approximate randomisation)"
+                f"{one.name}: {one.second:.{places}f} here, {one.first:.{places}f} with {result.versus}; "
+                f"difference {one.difference:+.{places}f} "
+                f"(95 %: {one.low:+.{places}f} to {one.high:+.{places}f}), "
+                f"p = {one.bootstrap_p:.4f} (paired bootstrap), {one.randomisation_p:.4f} (approximate randomisation)"
             )
         )
+    for name, rows in result.details.items():
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            _show_rows(out, name, rows)
+    if picture is not None:
+        for remark in (*_draw_lengths(result, picture), f"wrote {picture}"):
+            out.print(visible(remark))
+
+
+def _show_rows(out: Console, name: str, rows: list[dict[str, object]]) -> None:
+    """A table of details: a column for each name, shares with two decimals, the first rows of many."""
+    table = Table(box=None, pad_edge=False)
+    for heading, value in rows[0].items():
+        table.add_column(heading, justify="left" if isinstance(value, str) else "right", overflow="fold")
+    for row in rows[:_MOST_ROWS]:
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else visible(str(value)) for value in row.values()))
+    out.print(f"\n{name}")
+    out.print(table)
+    if len(rows) > _MOST_ROWS:
+        out.print(f"and {len(rows) - _MOST_ROWS:,} more; --json writes all")
+
+
+def _draw_lengths(result: Evaluation, picture: Path) -> tuple[str, ...]:
+    """Quality against length, of both runs side by side where there are two."""
+    from seq2see.viewing.curves import draw_length_quality
+
+    runs = {Path(result.versus).name: result.versus_lengths} if result.versus_lengths else {}
+    runs[Path(result.run).name] = result.lengths
+    series = {
+        name: [(b.lower, b.upper, b.sentences, b.value, b.low, b.high) for b in bars] for name, bars in runs.items()
+    }
+    return draw_length_quality(series, picture, metric=result.length_metric)
+
+
+def show_comparison(compared: ComparisonData, folder: Path) -> None:
+    """A row a model, the differences, and where the page is."""
+    out = console()
+    out.print(visible(compared.data))
+    names = list(dict.fromkeys(score.name for run in compared.runs for score in run.scores))
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "parameters", "minutes", "tokens/s", *names):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for run in compared.runs:
+        scores = {score.name: f"{score.value:.2f}" for score in run.scores}
+        rate = f"{run.rate:,.0f}" if run.rate else "–"
+        sizes = (f"{run.parameters:,}", f"{run.seconds / 60:.1f}", rate)
+        table.add_row(run.name, *sizes, *(scores.get(name, "–") for name in names))
+    out.print(table)
+    for each in compared.differences:
+        interval = f"{each.low:+.2f} to {each.high:+.2f}"
+        out.print(
+            visible(
+                f"{each.second} − {each.first}: {each.metric} {each.difference:+.2f} ({interval}), p = {each.p:.4f}"
+            )
+        )
+    out.print(visible(f"wrote {folder / 'comparison.html'} and {folder / 'comparison.json'}"))
 
 
 def show_view(
@@ -70,9 +133,8 @@ def show_view(
     colour = out.color_system is not None and not out.no_color
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     truecolour = out.color_system == "truecolor"
-    drawn = heat_map(
-        view.record,
-        words=view.words if words is None else words,
+    drawn = view.text(
+        words=words,
         layer=layer,
         head=head,
         width=out.width,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Cell = Literal["rnn", "lstm", "gru"]
 Score = Literal["none", "dot", "general", "additive", "multihead"]
-MetricName = Literal["bleu", "chrf", "ter", "exact_match", "cer", "wer"]
+MetricName = Literal["bleu", "bleu1", "bleu2", "bleu3", "chrf", "ter", "exact_match", "cer", "wer"]
 TokeniserKind = Literal["char", "word", "byte", "bpe", "unigram"]
 
 Positive = Annotated[int, Field(gt=0)]

@@ -110,7 +110,8 @@ def parse(
 
 def _explained(problem: Any, section: type[BaseModel], origin: Path | None, within: str) -> str:
     path = [str(part) for part in problem["loc"]]
-    keys = [within, *_without_tags(path)] if within else _without_tags(path)
+    named = _without_tags(section, path, unknown=problem["type"] == "extra_forbidden")
+    keys = [within, *named] if within else named
     name = ".".join(keys) or "settings"
     where = _place(origin, keys)
     if problem["type"] == "extra_forbidden":
@@ -124,10 +125,16 @@ def _explained(problem: Any, section: type[BaseModel], origin: Path | None, with
     return f"{where}{name}: {message}{shown}"
 
 
-def _without_tags(path: list[str]) -> list[str]:
+def _without_tags(section: type[BaseModel], path: list[str], *, unknown: bool) -> list[str]:
+    """The keys of a location; ``unknown``: the last one is none that there is."""
     # A discriminated union puts its tag ("recurrent") into the location; it is no key of the file.
-    tagged = {("model", "encoder"), ("model", "decoder")}
-    return [part for at, part in enumerate(path) if not (at == 2 and tuple(path[:2]) in tagged)]
+    models, keys = [section], list[str]()
+    for at, part in enumerate(path):
+        is_key = part.isdecimal() or any(part in model.model_fields for model in models)
+        if is_key or (unknown and at == len(path) - 1):
+            keys.append(part)
+        models = [inner for model in models for inner in _models_of(model, part)] or models
+    return keys
 
 
 def _fields_at(section: type[BaseModel], path: list[str]) -> Iterator[str]:

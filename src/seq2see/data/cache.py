@@ -122,7 +122,7 @@ class CachedPairs:
             yield batch, row % BLOCK_ROWS
 
 
-class _MappedBlocks:
+class MappedBlocks:
     """The record batches of a mapped file. What was looked at is let go of again and again.
 
     The system counts the mapped pages that were touched as memory of the process; over an epoch that would be
@@ -160,10 +160,13 @@ def build_cache(
     path: Path,
     key: str,
     check: Callable[[], None] = nothing,
+    *,
+    cut: bool = False,
 ) -> CacheReport:
     """Write the cache folder ``path``: whole, or not at all. An older one is replaced.
 
-    Pairs longer than ``rules.max_pieces`` or more unequal than ``rules.max_ratio`` are dropped and counted.
+    Pairs longer than ``rules.max_pieces`` or more unequal than ``rules.max_ratio`` are dropped and counted. With
+    ``cut``, of a side that is too long the first pieces are kept, and the pair counts as too long all the same.
     Memory is a block of pairs. Whatever ``check`` raises ends the work and leaves nothing behind.
 
     Raises:
@@ -174,7 +177,7 @@ def build_cache(
         path.parent.mkdir(parents=True, exist_ok=True)
     with AtomicFolder(path) as folder:
         try:
-            report = write_arrow(pairs, tokenisers, rules, folder / ARROW_FILE, check)
+            report = write_arrow(pairs, tokenisers, rules, folder / ARROW_FILE, check, cut=cut)
         except OSError as error:
             # How much is needed in all is not known; it is more than what is there by now.
             with disk_errors(path, 2 * (folder / ARROW_FILE).stat().st_size):
@@ -199,7 +202,7 @@ def open_cache(path: Path, key: str) -> CachedPairs:
         raise InputError(f"{path} was made from other data, settings or tokenisers")
     try:
         report = CacheReport.from_json(extra["report"])
-        blocks = _MappedBlocks(path / ARROW_FILE)
+        blocks = MappedBlocks(path / ARROW_FILE)
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged: {error}") from None
     if len(blocks) != -(-report.kept // BLOCK_ROWS):
@@ -215,14 +218,19 @@ def open_or_build(
     key: str,
     say: Callable[[str], None],
     check: Callable[[], None] = nothing,
+    *,
+    cut: bool = False,
 ) -> CachedPairs:
-    """The cache at ``path``, used again when it fits and is sound; else built, and ``say`` is told why."""
+    """The cache at ``path``, used again when it fits and is sound; else built, and ``say`` is told why.
+
+    ``cut`` as in `build_cache`; ``key`` has to tell the two apart.
+    """
     if path.exists():
         try:
             return open_cache(path, key)
         except InputError as error:
             say(f"The cache is built anew: {error}")
-    build_cache(pairs, tokenisers, rules, path, key, check)
+    build_cache(pairs, tokenisers, rules, path, key, check, cut=cut)
     return open_cache(path, key)
 
 

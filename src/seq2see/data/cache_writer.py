@@ -99,15 +99,17 @@ def write_arrow(
     rules: DataSettings,
     path: Path,
     check: Callable[[], None] = nothing,
+    *,
+    cut: bool = False,
 ) -> CacheReport:
-    """Encode and write; memory is a block of rows and a chunk of texts."""
+    """Encode and write; memory is a block of rows and a chunk of texts. ``cut``: see `build_cache`."""
     report = CacheReport()
     columns = schema(tokenisers.source.size, tokenisers.target.size)
     waiting: list[Row] = []
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, columns) as writer:
         for chunk in _chunks(pairs):
             check()
-            rows = list(_fitting(chunk, tokenisers, rules, report))
+            rows = list(_fitting(chunk, tokenisers, rules, report, cut))
             report.keep(rows)
             waiting += rows
             while len(waiting) >= BLOCK_ROWS:
@@ -131,7 +133,9 @@ def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
         yield chunk
 
 
-def _fitting(chunk: list[Pair], tokenisers: TokeniserPair, rules: DataSettings, report: CacheReport) -> Iterator[Row]:
+def _fitting(
+    chunk: list[Pair], tokenisers: TokeniserPair, rules: DataSettings, report: CacheReport, cut: bool
+) -> Iterator[Row]:
     report.read += len(chunk)
     sources = tokenisers.source.encode_ids([pair.source for pair in chunk])
     targets = tokenisers.target.encode_ids([pair.target for pair in chunk])
@@ -139,6 +143,8 @@ def _fitting(chunk: list[Pair], tokenisers: TokeniserPair, rules: DataSettings, 
         shorter, longer = sorted((len(source), len(target)))
         if longer > rules.max_pieces:
             report.too_long.add(pair.line)
+            if cut:
+                yield source[: rules.max_pieces], target[: rules.max_pieces], pair.line
         elif rules.max_ratio and longer > rules.max_ratio * shorter:
             report.unequal.add(pair.line)
         else:

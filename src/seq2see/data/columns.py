@@ -1,7 +1,8 @@
 """Which columns hold the sentences: given by name or number, or guessed from names and first rows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from seq2see.errors import InputError
@@ -106,6 +107,27 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         len(rest) >= 3 and not _is_number(cell) and all(column < len(row) and _is_number(row[column]) for row in rest)
         for column, cell in enumerate(cells)
     )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which two columns a reader looks for.
+
+    Attributes:
+        first, second: what a person calls them.
+        guess: their indices, from the names of all columns and the first rows; None: not clear.
+        has_header: whether the first row names the columns.
+        labels: the second holds labels, for which numbers and truth values are as good as text.
+    """
+
+    first: str
+    second: str
+    guess: Callable[[Sequence[str], Sequence[Sequence[str | None]]], tuple[int, int] | None]
+    has_header: Callable[[Sequence[Sequence[str]]], bool]
+    labels: bool
+
+
+PAIRS = Wanted("source", "target", guess_columns, has_header, labels=False)
 
 
 def _looks_like_names(cells: Sequence[str]) -> bool:

@@ -40,7 +40,8 @@ def decoded(
         try:
             yield number, line.decode()
         except UnicodeDecodeError as error:
-            raise _not_utf8(name, number, start, line, error) from None
+            around = line[max(0, error.start - 200) : error.start + 200]
+            raise not_utf8(name, number, start, error.start, around, error) from None
 
 
 def _split(
@@ -50,7 +51,7 @@ def _split(
     for block in content:
         check()
         if not (number or rest or lost):
-            _refuse_utf16(block[:4096], name)
+            refuse_utf16(block[:4096], name)
         parts = block.split(b"\n")
         if rest:
             parts[0] = rest + parts[0]
@@ -68,7 +69,8 @@ def _split(
         yield number + 1, start, None if lost else rest
 
 
-def _refuse_utf16(start: bytes, name: str) -> None:
+def refuse_utf16(start: bytes, name: str) -> None:
+    """Raise InputError if the first bytes of a text are UTF-16."""
     marked = start.startswith((b"\xff\xfe", b"\xfe\xff"))
     first, second = start[0::2].count(0), start[1::2].count(0)
     patterned = len(start) >= 16 and max(first, second) * 4 > len(start) and min(first, second) == 0
@@ -78,16 +80,21 @@ def _refuse_utf16(start: bytes, name: str) -> None:
         )
 
 
-def _not_utf8(name: str, number: int, start: int, line: bytes, error: UnicodeDecodeError) -> InputError:
-    column = error.start + 1
-    where = f"{name}, line {number:,}, byte {column:,} of the line (byte {start + column:,} of the text)"
-    guess = _encoding_guess(line[max(0, error.start - 200) : error.start + 200])
+def not_utf8(name: str, number: int, start: int, place: int, around: bytes, error: UnicodeDecodeError) -> InputError:
+    """What to say of bytes that are not UTF-8.
+
+    Args:
+        number: of the line, from 1; ``start`` is its first byte in the text, ``place`` the wrong one in the line.
+        around: bytes near the wrong one, from which the encoding is guessed.
+    """
+    where = f"{name}, line {number:,}, byte {place + 1:,} of the line (byte {start + place + 1:,} of the text)"
+    guess = _encoding_guess(around)
     advice = (
         f"It looks like {guess}: iconv -f {guess} -t UTF-8 IN > OUT"
         if guess
         else "Save the file as UTF-8, or repair that line."
     )
-    return InputError(f"{where}: 0x{line[error.start]:02X} is not UTF-8 ({error.reason}). {advice}")
+    return InputError(f"{where}: 0x{error.object[error.start]:02X} is not UTF-8 ({error.reason}). {advice}")
 
 
 def _encoding_guess(around: bytes) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from seq2see.data.columns import PAIRS, Wanted
 from seq2see.data.layout import FileKind, find_layout
 from seq2see.data.lines import MAX_LINE_BYTES, decoded, lines
 from seq2see.data.parallel import check_parallel, parallel_pairs
@@ -31,7 +32,7 @@ Kind = FileKind | Literal["parallel"]
 class PairSource:
     """Where pairs come from and how they are read. Iterating reads from the start, every time.
 
-    ``notes`` are sentences for a person: what was recognised and guessed.
+    ``notes`` are sentences for a person: what was recognised and guessed. ``called`` is what its two sides are.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class PairSource:
     layout: Table | Fields | None  # None: two line-parallel files
     max_line_bytes: int
     notes: tuple[str, ...]
+    called: tuple[str, str] = ("source", "target")
 
     @property
     def name(self) -> str:
@@ -85,7 +87,7 @@ def _pairs(source: PairSource, tally: Tally, check: Callable[[], None]) -> Itera
 
 def _expected(source: PairSource) -> str:
     return {
-        "tsv": "Each line is a source, a tab and a target.",
+        "tsv": f"Each line is a {source.called[0]}, a tab and a {source.called[1]}.",
         "csv": "Each record has the same columns, separated as in the first one.",
         "jsonl": "Each line is an object with both texts.",
         "parquet": "Each row has both texts.",
@@ -132,6 +134,7 @@ def open_pairs(
     source_column: str | None = None,
     target_column: str | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
+    wanted: Wanted = PAIRS,
     check: Callable[[], None] = nothing,
 ) -> PairSource:
     """Find out how the pairs in ``data``, or in the two line-parallel files, are to be read.
@@ -143,12 +146,12 @@ def open_pairs(
         InputError: both or neither were given, a file cannot be used, or no columns can be made out.
     """
     if (source_column is None) != (target_column is None):
-        raise InputError("Give both columns, the source's and the target's, or neither.")
+        raise InputError(f"Give both columns, the {wanted.first}'s and the {wanted.second}'s, or neither.")
     asked = None if source_column is None or target_column is None else (source_column, target_column)
     if data is not None and source is None and target is None:
         file = input_file(data, check)
-        kind, layout, note = find_layout(file, asked, max_line_bytes)
-        return PairSource(kind, (file,), layout, max_line_bytes, (note,))
+        kind, layout, note = find_layout(file, asked, max_line_bytes, wanted)
+        return PairSource(kind, (file,), layout, max_line_bytes, (note,), (wanted.first, wanted.second))
     if data is not None or source is None or target is None:
         raise InputError(
             "Give either one file of pairs, or a source file and a target file whose lines belong together."

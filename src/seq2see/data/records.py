@@ -25,10 +25,11 @@ Record = tuple[int, dict[str, Any]]  # line, object
 
 @dataclass(frozen=True)
 class Fields:
-    """The two fields that are read; a name with one dot may be a path."""
+    """The two fields that are read; a name with one dot may be a path. A target of ``labels`` may be a number."""
 
     source: str
     target: str
+    labels: bool = False
 
 
 def json_records(
@@ -65,16 +66,21 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
 def json_pairs(records: Iterable[Record], fields: Fields, tally: Tally) -> Iterator[Pair]:
     for number, record in records:
-        source, target = field(record, fields.source), field(record, fields.target)
-        missing = [
-            name for name, text in ((fields.source, source), (fields.target, target)) if not isinstance(text, str)
-        ]
-        if missing:
-            tally.skip(f'no text in "{missing[0]}"', number)
+        source = json_text(field(record, fields.source))
+        target = json_text(field(record, fields.target), fields.labels)
+        if source is None or target is None:
+            tally.skip(f'no text in "{fields.source if source is None else fields.target}"', number)
         elif not (_is_unicode(source) and _is_unicode(target)):
             tally.skip("half of a surrogate pair (\\ud800 … \\udfff), which is no character", number)
         else:
             yield Pair(source, target, number)
+
+
+def json_text(value: Any, labels: bool = False) -> str | None:
+    """A value as text, None if it is none. Where ``labels`` may stand, numbers and truth values are text too."""
+    if isinstance(value, str):
+        return value
+    return str(value) if labels and isinstance(value, int | float) else None
 
 
 def field(record: dict[str, Any], name: str) -> Any:
@@ -86,15 +92,19 @@ def field(record: dict[str, Any], name: str) -> Any:
     return nested.get(inner) if isinstance(nested, dict) else None
 
 
-def json_names(records: Iterable[Record]) -> list[str]:
-    """The names of all fields that hold text in some record, nested ones as paths, in order of appearance."""
+def json_names(records: Iterable[Record], labels: bool = False) -> list[str]:
+    """The names of all fields that hold text (or ``labels``) in some record, in order of appearance.
+
+    Nested ones are paths.
+    """
     names: dict[str, None] = {}
     for _, record in records:
         for key, value in record.items():
-            if isinstance(value, str):
+            if json_text(value, labels) is not None:
                 names[key] = None
             elif isinstance(value, dict):
-                names.update({f"{key}.{inner}": None for inner, text in value.items() if isinstance(text, str)})
+                inside = [inner for inner, each in value.items() if json_text(each, labels) is not None]
+                names.update({f"{key}.{inner}": None for inner in inside})
     return list(names)
 
 
@@ -106,8 +116,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def parquet_names(file: InputFile) -> tuple[list[str], list[str]]:
-    """Names of the columns that hold text (nested ones as paths), and of all the others with their types."""
+def parquet_names(file: InputFile, labels: bool = False) -> tuple[list[str], list[str]]:
+    """Names of the columns that hold text (nested ones as paths), and of all the others with their types.
+
+    Where ``labels`` are wanted, numbers and truth values count as text.
+    """
     texts: list[str] = []
     others: list[str] = []
     with _parquet(file) as table:
@@ -117,7 +130,8 @@ def parquet_names(file: InputFile) -> tuple[list[str], list[str]]:
             )
             parts = [(f"{column.name}.{part.name}", part.type) for part in inner] or [(column.name, column.type)]
             for name, kind in parts:
-                (texts if _is_text(kind) else others).append(name if _is_text(kind) else f"{name} ({kind})")
+                fits = _is_text(kind) or (labels and _is_label(kind))
+                (texts if fits else others).append(name if fits else f"{name} ({kind})")
     return texts, others
 
 
@@ -125,6 +139,12 @@ def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind))
 
 
 def parquet_pairs(

@@ -8,7 +8,7 @@ B sentences · C counts kept of one sentence
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
@@ -22,8 +22,8 @@ from torch import Tensor
 from seq2see.errors import InputError
 from seq2see.evaluation.edits import edit_distance
 
-MetricName = Literal["bleu", "chrf", "ter", "exact_match", "cer", "wer"]
-METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter", "exact_match", "cer", "wer")
+MetricName = Literal["bleu", "bleu1", "bleu2", "bleu3", "chrf", "ter", "exact_match", "cer", "wer"]
+METRICS: tuple[MetricName, ...] = ("bleu", "bleu1", "bleu2", "bleu3", "chrf", "ter", "exact_match", "cer", "wer")
 TOKENISERS = ("13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab")
 _BETWEEN_CHECKS = 256  # sentences; TER takes milliseconds for each
 
@@ -70,6 +70,11 @@ def count(
     match name:
         case "bleu":
             return _sacrebleu_counts(name, _bleu(tokenize), hypotheses, references, check)
+        case "bleu1" | "bleu2" | "bleu3":
+            # n-grams of up to one, two or three words, as captions are scored; sacrebleu's signature does not tell.
+            order = int(name[-1])
+            counts = _sacrebleu_counts(name, _bleu(tokenize, order), hypotheses, references, check)
+            return replace(counts, signature=f"{counts.signature}|order:{order}")
         case "chrf":
             return _sacrebleu_counts(name, CHRF(), hypotheses, references, check)
         case "ter":
@@ -126,12 +131,12 @@ def looks_tokenised(hypotheses: Sequence[str]) -> bool:
     return sum(hypothesis.endswith(" .") for hypothesis in hypotheses) >= 100
 
 
-def _bleu(tokenize: str) -> Any:
+def _bleu(tokenize: str, order: int = 4) -> Any:
     if tokenize not in TOKENISERS:
         raise InputError(f"there is no tokeniser {tokenize!r} for BLEU; there are {', '.join(TOKENISERS)}")
     try:
         # force: sacrebleu would log a warning about text that looks tokenised; `looks_tokenised` tells.
-        return BLEU(tokenize=tokenize, force=True)
+        return BLEU(tokenize=tokenize, force=True, max_ngram_order=order)
     except (ImportError, RuntimeError) as error:
         language = tokenize.split("-")[0]
         raise InputError(

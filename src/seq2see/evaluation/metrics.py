@@ -106,11 +106,16 @@ def with_intervals(
 def higher_is_better(name: str) -> bool:
     """Say which way a metric points: True for BLEU, chrF and what is right, False for errors."""
     match name:
-        case "bleu" | "chrf" | "exact_match" | "token_accuracy":
+        case "bleu" | "bleu1" | "bleu2" | "bleu3" | "chrf" | "exact_match" | "token_accuracy":
             return True
         case "ter" | "cer" | "wer" | "perplexity":
             return False
     raise InputError(f"there is no metric {name!r}; there are {', '.join(METRICS)}, perplexity, token_accuracy")
+
+
+def decimals(name: str) -> int:
+    """How many decimals of a metric are worth showing: a hundredth of a nat is much, one of a per cent is not."""
+    return 4 if name.startswith(("nats_per_", "bits_per_")) else 2
 
 
 def best_of(name: str, values: Sequence[float]) -> int:

@@ -3,7 +3,7 @@
 B sentences · C counts kept of one sentence · R resamples
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -20,21 +20,30 @@ def bootstrap_totals(rows_BC: Tensor, resamples: int, seed: int, check: Callable
     Bootstrap resampling after Efron (1979), for translation after Koehn (2004). How often each sentence was
     drawn is counted, and one matrix product adds up all samples. A pure function of its arguments.
     """
+    each = torch.arange(len(rows_BC))
+    totals = [times_RB.to(rows_BC.dtype) @ rows_BC for times_RB in drawn_kinds(each, resamples, seed, check)]
+    return torch.cat(totals)
+
+
+def drawn_kinds(
+    kind_B: Tensor, resamples: int, seed: int, check: Callable[[], None] = lambda: None
+) -> Iterator[Tensor]:
+    """Yield counts_RK, portion by portion: how often each kind of sentence is in the samples of `bootstrap_totals`.
+
+    For figures that are no function of a few sums. ``kind_B`` numbers the kinds from 0; K of them there are.
+    """
     if resamples < 40:
         raise InputError(
             f"{resamples} resamples have no 2.5 % at either end, so no 95 % interval; "
             "ask for at least 40 (1000 is usual)"
         )
-    sentences = len(rows_BC)
+    sentences, kinds = len(kind_B), int(kind_B.max()) + 1
     generator = torch.Generator().manual_seed(seed)
-    totals: list[Tensor] = []
     for size in _portions(resamples, sentences):
         check()
-        drawn_RB = torch.randint(sentences, (size, sentences), generator=generator)
-        drawn_RB += torch.arange(size).unsqueeze(1) * sentences
-        times_RB = torch.bincount(drawn_RB.flatten(), minlength=size * sentences).view(size, sentences)
-        totals.append(times_RB.to(rows_BC.dtype) @ rows_BC)
-    return torch.cat(totals)
+        drawn_RB = kind_B[torch.randint(sentences, (size, sentences), generator=generator)]
+        drawn_RB += torch.arange(size).unsqueeze(1) * kinds
+        yield torch.bincount(drawn_RB.flatten(), minlength=size * kinds).view(size, kinds)
 
 
 def swapped_totals(

@@ -20,6 +20,7 @@ class Evaluation:
         lengths: ``length_metric`` by the length of the source; empty where there is no such thing.
         comparisons: ``first`` is the run ``versus``, ``second`` this one: a positive difference is in favour of
             this one (of an error rate: against it).
+        versus_lengths: the same as ``lengths`` of that other run.
         sources, hypotheses, references: the examples themselves; empty where they are no texts.
         details: further figures by name, ready for JSON.
         notes: what a person should know of the run and the data.
@@ -34,6 +35,7 @@ class Evaluation:
     length_metric: str = "score"
     comparisons: tuple[Comparison, ...] = ()
     versus: str = ""
+    versus_lengths: tuple[Bucket, ...] = ()
     sources: tuple[str, ...] = ()
     hypotheses: tuple[str, ...] = ()
     references: tuple[tuple[str, ...], ...] = ()

@@ -24,8 +24,8 @@ from seq2see.nn.attention import (
 )
 from seq2see.nn.cells import Trace
 from seq2see.nn.dropout import Dropout
-from seq2see.nn.embedding import Embedding, OutputLayer
-from seq2see.nn.recurrent import RecurrentStack, RecurrentState
+from seq2see.nn.embedding import Embedding, OutputLayer, zero_padding
+from seq2see.nn.recurrent import RecurrentStack, RecurrentState, padded
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,23 @@ class RecurrentDecoder(Decoder[RecurrentDecoderState]):
         run = self._one_by_one if self.input_feeding else self._at_once
         hidden_BTD, weights_BHTS = run(embedded_BTD, state, want_weights)
         if input_valid_BT is not None:
-            hidden_BTD = hidden_BTD * input_valid_BT.unsqueeze(-1)
+            hidden_BTD = zero_padding(hidden_BTD, input_valid_BT)
         return hidden_BTD, {} if weights_BHTS is None else {"cross": weights_BHTS.unsqueeze(1)}
+
+    def read(
+        self, tokens_NT: Tensor, state: RecurrentDecoderState, valid_NT: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentDecoderState]:
+        """T more tokens of each row at once, as so many steps would: hidden states ``[N, T, D]`` and the new state.
+
+        Padding, False in ``valid_NT`` and at the end of a row, is not read. ``ValueError`` with input feeding.
+        """
+        if state.feed_ND is not None:
+            raise ValueError("with input feeding a position needs the one before: it is read step by step")
+        top_NTD, recurrent = self.stack(
+            self.dropout(self.embedding(tokens_NT)), state.recurrent, None if valid_NT is None else padded(valid_NT)
+        )
+        hidden_NTD, _ = self._look(top_NTD, state, want_weights=False)
+        return hidden_NTD, RecurrentDecoderState(recurrent, None, state.memory)
 
     def _at_once(
         self, embedded_BTD: Tensor, state: RecurrentDecoderState, want_weights: bool

@@ -16,7 +16,7 @@ from seq2see.models.contracts import Decoder, Memory, MemoryShape, require_fit
 from seq2see.models.projected import ProjectedMemory, counts_up, project
 from seq2see.nn.attention import KeyValue
 from seq2see.nn.dropout import Dropout
-from seq2see.nn.embedding import Embedding, OutputLayer
+from seq2see.nn.embedding import Embedding, OutputLayer, zero_padding
 from seq2see.nn.position import position
 from seq2see.nn.transformer import DecoderBlock
 
@@ -104,9 +104,24 @@ class TransformerDecoder(Decoder[TransformerDecoderState]):
         run = self._run(input_BT, None, state.memory, want_weights)
         hidden_BTD = run.hidden_NTD
         if input_valid_BT is not None:
-            hidden_BTD = hidden_BTD * input_valid_BT.unsqueeze(-1)
+            hidden_BTD = zero_padding(hidden_BTD, input_valid_BT)
         layers = {"cross": run.cross, "decoder": run.own}
         return hidden_BTD, {name: torch.stack(weights, dim=1) for name, weights in layers.items() if weights}
+
+    def read(self, tokens_NT: Tensor, state: TransformerDecoderState) -> tuple[Tensor, TransformerDecoderState]:
+        """T more tokens of each row, as so many steps would: hidden states ``[N, T, D]`` and the new state.
+
+        They go through the blocks at once where they are the first; behind others, one after the other.
+        """
+        if not state.past[0].key_BHSK.shape[2]:
+            run = self._run(tokens_NT, None, state.memory, want_weights=False)
+            return run.hidden_NTD, TransformerDecoderState(run.present, state.memory)
+        hidden = []
+        for tokens_N1 in torch.split(tokens_NT, 1, dim=1):
+            run = self._run(tokens_N1, state.past, state.memory, want_weights=False)
+            hidden.append(run.hidden_NTD)
+            state = TransformerDecoderState(run.present, state.memory)
+        return torch.cat(hidden, dim=1), state
 
     def _run(
         self,

@@ -9,7 +9,7 @@ from seq2see.tasks.folder import CONFIG, require_run
 from seq2see.tasks.run import Run
 from seq2see.tasks.task import Task
 
-NAMES = ("translate",)
+NAMES = ("translate", "tag", "classify", "lm", "caption", "forecast")
 DEFAULT = "translate"
 
 
@@ -24,6 +24,26 @@ def task_named(name: object) -> Task:
             from seq2see.tasks.translate import TASK
 
             return TASK
+        case "tag":
+            from seq2see.tasks import tag
+
+            return tag.TASK
+        case "classify":
+            from seq2see.tasks import classify
+
+            return classify.TASK
+        case "lm":
+            from seq2see.tasks import lm
+
+            return lm.TASK
+        case "caption":
+            from seq2see.tasks import caption
+
+            return caption.TASK
+        case "forecast":
+            from seq2see.tasks import forecast
+
+            return forecast.TASK
         case _:
             nearest = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.0)
             raise InputError(f'there is no task "{name}"; did you mean "{nearest[0]}"? There are: {", ".join(NAMES)}')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seq2see.config.settings import DataSettings, SearchSettings
 from seq2see.data.cache import CachedPairs
+from seq2see.data.columns import PAIRS, Wanted
 from seq2see.data.pairs import held_out_pairs, is_blank, source_key, training_pairs, usable
 from seq2see.data.reading import PairSource, open_pairs, read
 from seq2see.data.repetitions import Repetitions, find_repetitions
@@ -87,8 +88,8 @@ def cut_off(cached: CachedPairs, search: SearchSettings) -> list[str]:
     return [f"{share:.1%} of the targets are longer than an answer may get ({limit}); search.max_length sets that"]
 
 
-def open_corpus(rules: DataSettings, check: Callable[[], None] = nothing) -> Corpus:
-    """Find the files that ``rules`` names.
+def open_corpus(rules: DataSettings, check: Callable[[], None] = nothing, wanted: Wanted = PAIRS) -> Corpus:
+    """Find the files that ``rules`` names; ``wanted`` says which columns of them.
 
     Raises:
         InputError: nothing or too much is named, or a file cannot be used.
@@ -103,12 +104,13 @@ def open_corpus(rules: DataSettings, check: Callable[[], None] = nothing) -> Cor
         source_column=columns[0],
         target_column=columns[1],
         max_line_bytes=rules.max_line_bytes,
+        wanted=wanted,
         check=check,
     )
-    return Corpus(opened, _open_dev(rules, check), rules)
+    return Corpus(opened, _open_dev(rules, check, wanted), rules)
 
 
-def _open_dev(rules: DataSettings, check: Callable[[], None]) -> PairSource | None:
+def _open_dev(rules: DataSettings, check: Callable[[], None], wanted: Wanted) -> PairSource | None:
     most = rules.max_line_bytes
     match rules.dev:
         case ():
@@ -119,7 +121,12 @@ def _open_dev(rules: DataSettings, check: Callable[[], None]) -> PairSource | No
             pairs = rules.dev[0]
             columns = rules.columns or (None, None)
             return open_pairs(
-                pairs, source_column=columns[0], target_column=columns[1], max_line_bytes=most, check=check
+                pairs,
+                source_column=columns[0],
+                target_column=columns[1],
+                max_line_bytes=most,
+                wanted=wanted,
+                check=check,
             )
 
 

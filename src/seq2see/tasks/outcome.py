@@ -12,6 +12,7 @@ from torch import nn
 
 from seq2see.config.settings import Settings
 from seq2see.evaluation.lengths import Bucket
+from seq2see.evaluation.metrics import decimals
 from seq2see.evaluation.result import Evaluation
 from seq2see.tasks.folder import METRICS, REPORT, save_run
 from seq2see.training.selection import Fitted
@@ -60,7 +61,7 @@ def last_words(folder: Path, evaluation: Evaluation | None, try_it: str) -> list
     """What to tell whoever has trained a run: how good it is, where it is, what to do with it."""
     said = []
     if evaluation is not None:
-        scores = "  ".join(f"{score.name} {score.value:.2f}" for score in evaluation.scores)
+        scores = "  ".join(f"{score.name} {score.value:.{decimals(score.name)}f}" for score in evaluation.scores)
         signature = f"; search {evaluation.signature}" if evaluation.signature else ""
         said.append(f"{evaluation.data}: {scores}{signature}")
     name = shlex.quote(str(folder))
@@ -97,8 +98,10 @@ def _bar(bucket: Bucket) -> tuple[int, int, int, float, float, float]:
 
 
 def metrics_rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal; one that is torn or no object is passed over."""
-    rows = []
+    """The lines of a journal; one that is torn or no object is passed over. A model in closed form has none."""
+    rows: list[dict[str, Any]] = []
+    if not path.is_file():
+        return rows
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:

@@ -102,10 +102,20 @@ class View:
         head: int | None = None,
         width: int = 100,
         colour: bool = False,
+        unicode: bool = True,
+        truecolour: bool = False,
     ) -> str:
         """The heat map for a terminal. ``layer`` and ``head`` count from 1; None is their mean."""
-        words = self.words if words is None else words
-        return heat_map(self.record, words=words, layer=layer, head=head, width=width, colour=colour, unicode=True)
+        return heat_map(
+            self.record,
+            words=self.words if words is None else words,
+            layer=layer,
+            head=head,
+            width=width,
+            colour=colour,
+            unicode=unicode,
+            truecolour=truecolour,
+        )
 
     def html(self, path: str | Path) -> Path:
         """Write one page that makes no request."""
@@ -145,21 +155,27 @@ class Asked:
         search: arguments of :func:`search_settings` by name; only those that were given.
         assignments: ``search.KEY=VALUE``.
         prefix, forbid: what an answer has to begin with, and words it may not contain.
+        stream: an input is a part of a sentence, to be answered before the next one is there.
+        steps: how far ahead a forecast goes.
     """
 
     search: Mapping[str, Any] = field(default_factory=dict)
     assignments: tuple[str, ...] = ()
     prefix: str = ""
     forbid: tuple[str, ...] = ()
+    stream: bool = False
+    steps: int | None = None
 
     def settings(self, base: SearchSettings) -> SearchSettings:
         """``base`` with what was asked for laid over it."""
+        if self.steps is not None:
+            raise InputError("steps: only a forecast goes steps ahead; --max-length bounds the length of a text")
         return search_settings(with_assignments(base, self.assignments), **self.search)
 
     def refuse(self, task: str, *known: str) -> None:
         """Raise InputError for anything that was given and is not among ``known``."""
         given = {name for name, value in self.search.items() if value not in (None, False)}
-        given |= {name for name in ("assignments", "prefix", "forbid") if getattr(self, name)}
+        given |= {name for name in ("assignments", "prefix", "forbid", "stream", "steps") if getattr(self, name)}
         if extra := sorted(given - set(known)):
             raise InputError(f"{', '.join(extra)}: a run of the task {task} has no use for this; leave it out")
 

@@ -10,7 +10,7 @@ import torch
 
 from seq2see.config.settings import SearchSettings
 from seq2see.data.batch import Batch
-from seq2see.evaluation.lengths import by_length
+from seq2see.evaluation.lengths import Bucket, by_length
 from seq2see.evaluation.metrics import Score, perplexity, score, token_accuracy
 from seq2see.evaluation.result import Evaluation
 from seq2see.evaluation.significance import Comparison, compare
@@ -118,21 +118,27 @@ def evaluate_pairs(
     sources, references = questions(pairs, metrics)
     hypotheses = hypotheses_for(translator, sources, search, check)
     scores = score(metrics, hypotheses, references, tokenize=tokenize, check=check)
+    lengths = [len(ids) for ids in translator.tokenisers.source.encode_ids(sources)]
+
+    def of_lengths(answers: Sequence[str]) -> tuple[Bucket, ...]:
+        return tuple(by_length(lengths, answers, references, metrics[0], tokenize=tokenize, check=check))
+
     comparisons: list[Comparison] = []
+    others: list[str] | None = None
     if versus is not None:
         others = hypotheses_for(versus[1], sources, versus[2], check)
         comparisons = compare(metrics, others, hypotheses, references, tokenize=tokenize, check=check)
-    lengths = [len(ids) for ids in translator.tokenisers.source.encode_ids(sources)]
     return Evaluation(
         run=run,
         data=data,
         signature=search_signature(search),
         scores=(*scores, *forced_scores(translator, pairs, check)),
         examples=f"{len(sources):,} sources",
-        lengths=tuple(by_length(lengths, hypotheses, references, metrics[0], tokenize=tokenize, check=check)),
+        lengths=of_lengths(hypotheses),
         length_metric=metrics[0],
         comparisons=tuple(comparisons),
         versus=versus[0] if versus else "",
+        versus_lengths=() if others is None else of_lengths(others),
         sources=tuple(sources),
         hypotheses=tuple(hypotheses),
         references=tuple(tuple(several) for several in references),

@@ -37,6 +37,7 @@ class TranslationRun(Run):
         self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
     ) -> Iterator[Answer]:
         """See :meth:`Run.answers`. Each input has as many lines as the n-best list is long."""
+        asked.refuse("translate", *asked.search, "assignments", "prefix", "forbid")
         search = asked.settings(self.settings.search)
         for each in self.stream(
             inputs, prefix=asked.prefix, forbid=asked.forbid, search=search, window=window, check=check

@@ -67,9 +67,19 @@ def notebook(records: Sequence[Record], height: int = 900) -> str:
 
 
 def filled(
-    name: str, *, title: str, data: object, parts: Mapping[str, str], styles: Sequence[str], scripts: Sequence[str]
+    name: str,
+    *,
+    title: str,
+    data: object,
+    parts: Mapping[str, str],
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    pictures: bool = False,
 ) -> str:
-    """The template ``name``.html with styles, scripts, title (plain text), data, and further parts (HTML) put in."""
+    """The template ``name``.html with styles, scripts, title (plain text), data, and further parts (HTML) put in.
+
+    ``pictures``: the data hold pictures, which the page may show; it may fetch none all the same.
+    """
     folder = files("seq2see.viewing")
 
     def joined(names: Sequence[str]) -> str:
@@ -78,7 +88,7 @@ def filled(
     style, script = joined(styles), f'(() => {{\n"use strict";\n{joined(scripts)}}})();\n'
     policy = (
         f"default-src 'none'; script-src {_hash_source(script)}; style-src {_hash_source(style)}; "
-        "base-uri 'none'; form-action 'none'"
+        "base-uri 'none'; form-action 'none'" + ("; img-src data:" if pictures else "")
     )
     filling = {"policy": policy, "title": html.escape(title), "style": style, "script": script, **parts}
     filling["data"] = inert_json(data)
@@ -102,7 +112,7 @@ def _hash_source(text: str) -> str:
 
 def _content(record: Record, most: int) -> dict[str, Any]:
     """What the page's script needs of a record; every text in it is safe to show."""
-    attention, said = _bounded(record.attention, most)
+    attention, said = bounded(record.attention, most)
     return {
         "model": visible(record.model),
         "task": visible(record.task),
@@ -115,8 +125,8 @@ def _content(record: Record, most: int) -> dict[str, Any]:
             [[shown_piece(piece), _rounded(min(0.0, log_prob))] for piece, log_prob in prediction.runners_up]
             for prediction in record.predictions
         ],
-        "attention": {kind: _map(weights) for kind, weights in attention.items()},
-        "facts": [*_facts(record), *said, *map(visible, record.notes)],
+        "attention": {kind: weights_map(weights) for kind, weights in attention.items()},
+        "facts": [*facts(record), *said, *map(visible, record.notes)],
     }
 
 
@@ -132,7 +142,8 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _map(weights: Weights) -> dict[str, Any]:
+def weights_map(weights: Weights) -> dict[str, Any]:
+    """Weights as a page takes them: whole numbers in one row."""
     rows = weights[0][0]
     return {
         "layers": len(weights),
@@ -147,23 +158,24 @@ def _rounded(number: float) -> float:
     return float(f"{number:.5g}")
 
 
-def _facts(record: Record) -> list[str]:
-    facts = []
+def facts(record: Record) -> list[str]:
+    """How the target came about, in sentences that are safe to show."""
+    said = []
     if record.log_probs:
         total = math.fsum(record.log_probs)
         how = "given and scored, not found by the model" if record.given else "found by the model"
-        facts.append(
+        said.append(
             f"The target was {how}. Log-probability {total:.4g} over {len(record.log_probs)} pieces "
             f"({100 * probability(total / len(record.log_probs)):.1f} % for each, in the geometric mean)."
         )
     if record.score is not None:
-        facts.append(f"Score: {record.score:.5g}.")
+        said.append(f"Score: {record.score:.5g}.")
     if record.signature:
-        facts.append(f"Search: {visible(record.signature)}")
-    return facts
+        said.append(f"Search: {visible(record.signature)}")
+    return said
 
 
-def _bounded(attention: Mapping[str, Weights], most: int) -> tuple[dict[str, Weights], list[str]]:
+def bounded(attention: Mapping[str, Weights], most: int) -> tuple[dict[str, Weights], list[str]]:
     """Attention that fits into ``most`` numbers: averaged over heads, then over layers; and what was done."""
     kept, said = dict(attention), []
     if _size(kept) > most:

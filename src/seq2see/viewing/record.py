@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import Any, Self
 
 from seq2see.errors import InputError
+from seq2see.viewing.picture import Picture
 
-VERSION = 1
+VERSION = 2  # 2: a record with a picture; all others are still written as version 1
 KINDS = ("cross", "encoder", "decoder")
 MOST_PIECES = 10_000  # on one side
 MOST_CHARACTERS = 1_000_000  # in one text
@@ -76,6 +77,7 @@ class Record:
         reference: what a person wrote, if known.
         notes: what the reader should know.
         traces: further numbers over time by name, such as gates or states: a row a position, a column a unit.
+        picture: what the source is where it is no text.
 
     Raises:
         InputError: a shape, a number or a size is wrong; the message names the field.
@@ -94,6 +96,7 @@ class Record:
     reference: str | None = None
     notes: tuple[str, ...] = ()
     traces: Mapping[str, Rows] = field(default_factory=dict)
+    picture: Picture | None = None
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -107,6 +110,9 @@ class Record:
             _text("reference", self.reference)
         if type(self.given) is not bool:
             raise InputError(f"record: given: true or false is wanted, not {_shown(self.given)}")
+        if self.picture is not None and self.picture.places != len(self.source.pieces):
+            wanted = f"{self.picture.places} places (rows × columns) need as many source pieces"
+            raise InputError(f"record: picture: {wanted}, not {len(self.source.pieces)}")
         targets = len(self.target.pieces)
         frozen: dict[str, object] = {
             "source": _side("source", self.source),
@@ -117,6 +123,7 @@ class Record:
             "score": None if self.score is None else _numbers("score", [self.score])[0],
             "notes": tuple(_text("notes", note) for note in _list("notes", self.notes)),
             "traces": _traces(self.traces),
+            "version": 1 if self.picture is None else VERSION,
         }
         for name, value in frozen.items():
             object.__setattr__(self, name, value)
@@ -135,7 +142,11 @@ class Record:
         names = [each.name for each in fields(self)]
         content = {name: getattr(self, name) for name in ["version", *names[:-1]]}
         for name in ("source", "target"):
-            content[name] = {each.name: getattr(content[name], each.name) for each in fields(Side)}
+            content[name] = _plain(content[name])
+        if self.picture is None:
+            del content["picture"]
+        else:
+            content["picture"] = _plain(self.picture)
         return json.dumps(_rounded(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
     @classmethod
@@ -145,9 +156,12 @@ class Record:
         Raises:
             InputError: not JSON, too long, an unknown, missing or wrong field; the message names it.
         """
-        content = _object("record", _parsed(text), [each.name for each in fields(cls)])
+        content = _object("record", _parsed(text), [each.name for each in fields(cls)], optional=("picture",))
         for name in ("source", "target"):
             content[name] = Side(**_object(name, content[name], [each.name for each in fields(Side)]))
+        if "picture" in content:
+            names = [each.name for each in fields(Picture)]
+            content["picture"] = Picture(**_object("picture", content["picture"], names))
         return cls(**content)
 
 
@@ -179,12 +193,16 @@ def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _object(where: str, value: object, names: list[str]) -> dict[str, Any]:
+def _plain(part: Side | Picture) -> dict[str, Any]:
+    return {each.name: getattr(part, each.name) for each in fields(part)}
+
+
+def _object(where: str, value: object, names: list[str], optional: tuple[str, ...] = ()) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"record: {where}: an object with {', '.join(names)} is wanted, not {_shown(value)}")
     if unknown := [name for name in value if name not in names]:
         raise InputError(f"record: {where}: unknown field {_shown(unknown[0])}; it has {', '.join(names)}")
-    if missing := [name for name in names if name not in value]:
+    if missing := [name for name in names if name not in value and name not in optional]:
         raise InputError(f"record: {where}: the field {missing[0]} is missing")
     return value
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from seq2see.evaluation.metrics import decimals
 from seq2see.storage.atomic import write_atomic
 from seq2see.text.visible import visible
 from seq2see.viewing import charts
 from seq2see.viewing.charts import LengthBar, bar_chart, line_chart
 from seq2see.viewing.page import filled
-from seq2see.viewing.series import Row, duration, number, panels, score_names, short_number
+from seq2see.viewing.series import Axis, Panel, Row, duration, number, panels, score_names, short_number
 
 _MOST_POINTS = 800  # of a curve on the page, which holds each twice: against steps and against time
 _MOST_SAMPLES = 20
@@ -73,49 +74,42 @@ def write_report(path: Path, run: ReportData) -> None:
 def report_page(run: ReportData) -> str:
     """The report as one string of HTML."""
     curves, described = _curves(run.metrics)
-    content = {
-        "frame": {
-            "width": charts.WIDTH,
-            "height": charts.HEIGHT,
-            "left": charts.LEFT,
-            "right": charts.RIGHT,
-            "top": charts.TOP,
-            "bottom": charts.BOTTOM,
-        },
-        "charts": described,
-    }
     parts = {
-        "heading": _safe(run.name),
+        "heading": safe(run.name),
         "summary": _summary(run),
         "notes": _notes(run),
         "scores": _scores(run.scores),
         "curves": curves,
-        "lengths": _lengths(run.lengths, run.length_metric),
+        "lengths": lengths_card(run.lengths, run.length_metric),
         "samples": _samples(run.metrics),
         "settings": _settings(run.settings),
     }
     title = f"{visible(run.name)}: report"
     return filled(
-        "report", title=title, data=content, parts=parts, styles=("house.css", "report.css"), scripts=("report.js",)
+        "report",
+        title=title,
+        data=frame(described),
+        parts=parts,
+        styles=("house.css", "report.css"),
+        scripts=("report.js",),
     )
 
 
-def _safe(value: object) -> str:
-    """Text for the page: nothing acts, nothing hides, no markup."""
+def safe(value: object) -> str:
+    """Text for a page: nothing acts, nothing hides, no markup."""
     return html.escape(visible(str(value)))
 
 
-def _card(title: str, inside: str, aside: str = "") -> str:
+def card(title: str, inside: str, aside: str = "") -> str:
+    """A part of a page under its heading."""
     small = f" <small>{aside}</small>" if aside else ""
     return f'<section class="card"><h2>{title}{small}</h2>{inside}</section>'
 
 
 def _summary(run: ReportData) -> str:
-    what = f"<b>{_safe(run.model)}</b>, task “{_safe(run.task)}”" + (
-        f", trained on {_safe(run.data)}" if run.data else ""
-    )
+    what = f"<b>{safe(run.model)}</b>, task “{safe(run.task)}”" + (f", trained on {safe(run.data)}" if run.data else "")
     tiles = [("Parameters", f"{run.parameters:,}"), *_figures(run.metrics)]
-    entries = "".join(f"<div><dt>{_safe(name)}</dt><dd>{_safe(value)}</dd></div>" for name, value in tiles)
+    entries = "".join(f"<div><dt>{safe(name)}</dt><dd>{safe(value)}</dd></div>" for name, value in tiles)
     return f'<section class="card"><p class="what">{what}</p><dl class="tiles">{entries}</dl></section>'
 
 
@@ -161,7 +155,7 @@ def _notes(run: ReportData) -> str:
         return ""
     left_out = len(notes) - _MOST_NOTES
     shown = notes[:_MOST_NOTES] + ([f"… and {left_out:,} more"] if left_out > 0 else [])
-    entries = "".join(f"<li>{_safe(note)}</li>" for note in shown)
+    entries = "".join(f"<li>{safe(note)}</li>" for note in shown)
     return f'<section class="card notes"><h2>What to know</h2><ul>{entries}</ul></section>'
 
 
@@ -172,24 +166,30 @@ def _scores(scores: Sequence[ScoreLine]) -> str:
     for name, value, low, high, signature in scores:
         interval = f"{short_number(low)} to {short_number(high)}" if low is not None and high is not None else "–"
         lines.append(
-            f'<tr><th scope="row">{_safe(name)}</th><td class="number"><b>{_figure(value)}</b></td>'
-            f'<td class="number">{_safe(interval)}</td><td class="signature">{_safe(signature)}</td></tr>'
+            f'<tr><th scope="row">{safe(name)}</th><td class="number"><b>{_figure(name, value)}</b></td>'
+            f'<td class="number">{safe(interval)}</td><td class="signature">{safe(signature)}</td></tr>'
         )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Score", "Value", "95 % interval", "Signature"))
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return _card("Scores", f'<div class="scroll">{table}</div>')
+    return card("Scores", f'<div class="scroll">{table}</div>')
 
 
-def _figure(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "not finite"
+def _figure(name: str, value: float) -> str:
+    return f"{value:.{decimals(name)}f}" if math.isfinite(value) else "not finite"
 
 
 def _curves(rows: Sequence[Row]) -> tuple[str, list[dict[str, object]]]:
-    """The charts, against steps and against time, and what their pointers need."""
+    """The charts of one run, and what their pointers need."""
+    return curves_card({axis: panels(rows, axis) for axis in ("step", "seconds")})
+
+
+def curves_card(found: Mapping[Axis, Sequence[Panel]]) -> tuple[str, list[dict[str, object]]]:
+    """Charts against steps and against time, and what their pointers need."""
     figures: list[str] = []
     described: list[dict[str, object]] = []
-    for seconds in (False, True):
-        for panel in panels(rows, "seconds" if seconds else "step"):
+    for axis, several in found.items():
+        seconds = axis == "seconds"
+        for panel in several:
             drawing, description = line_chart(panel, seconds=seconds, most=_MOST_POINTS)
             plain = len(panel.series) == 1 and not panel.series[0].gaps
             legend = (
@@ -213,22 +213,38 @@ def _curves(rows: Sequence[Row]) -> tuple[str, list[dict[str, object]]]:
         for value, checked in (("steps", " checked"), ("time", ""))
     )
     switch = f'<fieldset id="axis"><legend>Against</legend>{"".join(choices)}</fieldset>'
-    return _card("Curves", f'{switch}<div class="charts">{"".join(figures)}</div>', _READING), described
+    return card("Curves", f'{switch}<div class="charts">{"".join(figures)}</div>', _READING), described
+
+
+def frame(described: list[dict[str, object]]) -> dict[str, object]:
+    """What the page's script must know of its charts."""
+    return {
+        "frame": {
+            "width": charts.WIDTH,
+            "height": charts.HEIGHT,
+            "left": charts.LEFT,
+            "right": charts.RIGHT,
+            "top": charts.TOP,
+            "bottom": charts.BOTTOM,
+        },
+        "charts": described,
+    }
 
 
 def _gaps(count: int) -> str:
     return f" ({count:,} not finite)" if count else ""
 
 
-def _lengths(lengths: Mapping[str, Sequence[LengthBar]], metric: str) -> str:
+def lengths_card(lengths: Mapping[str, Sequence[LengthBar]], metric: str) -> str:
+    """Scores against source length, systems side by side."""
     groups = {name: bars for name, bars in lengths.items() if bars}
     if not groups:
         return ""
-    legend = "".join(f'<li><i class="s{at % charts.COLOURS}"></i>{_safe(name)}</li>' for at, name in enumerate(groups))
+    legend = "".join(f'<li><i class="s{at % charts.COLOURS}"></i>{safe(name)}</li>' for at, name in enumerate(groups))
     drawing = bar_chart(groups, visible(metric))
     figure = f'<figure class="chart"><ul class="legend">{legend}</ul>{drawing}</figure>'
-    return _card(
-        f"{_safe(metric)} against source length",
+    return card(
+        f"{safe(metric)} against source length",
         figure,
         "pieces of the source; lines are 95 % intervals, n counts sentences",
     )
@@ -251,7 +267,7 @@ def _samples(rows: Sequence[Row]) -> str:
         _sample(source, reference, history, opened=at < 3)
         for at, ((source, reference), history) in enumerate(list(histories.items())[:_MOST_SAMPLES])
     ]
-    return _card("Samples over time", "".join(parts), "unselected; ✓ marks a prediction that equals its reference")
+    return card("Samples over time", "".join(parts), "unselected; ✓ marks a prediction that equals its reference")
 
 
 def _sample(source: str, reference: str, history: Sequence[tuple[str, str]], *, opened: bool) -> str:
@@ -266,12 +282,12 @@ def _sample(source: str, reference: str, history: Sequence[tuple[str, str]], *, 
     lines = "".join(
         f"<tr{' class=right' if prediction == reference else ''}>"
         f'<th scope="row">step {html.escape(first if first == last else f"{first} to {last}")}</th>'
-        f'<td class="words" dir="auto">{_safe(prediction) or "(blank)"}</td></tr>'
+        f'<td class="words" dir="auto">{safe(prediction) or "(blank)"}</td></tr>'
         for first, last, prediction in runs
     )
     return (
-        f'<details class="sample"{" open" if opened else ""}><summary dir="auto">{_safe(source)}</summary>'
-        f'<p class="reference" dir="auto">{_safe(reference)}</p><table><tbody>{lines}</tbody></table></details>'
+        f'<details class="sample"{" open" if opened else ""}><summary dir="auto">{safe(source)}</summary>'
+        f'<p class="reference" dir="auto">{safe(reference)}</p><table><tbody>{lines}</tbody></table></details>'
     )
 
 
@@ -284,12 +300,12 @@ def _settings(settings: Mapping[str, object]) -> str:
 def _section(settings: Mapping[str, object], depth: int = 0) -> str:
     plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping) or depth > 8}
     rows = "".join(
-        f'<tr><th scope="row">{_safe(name)}</th><td class="words">{_safe(value)}</td></tr>'
+        f'<tr><th scope="row">{safe(name)}</th><td class="words">{safe(value)}</td></tr>'
         for name, value in plain.items()
     )
     table = f"<table><tbody>{rows}</tbody></table>" if rows else ""
     return table + "".join(
-        f"<details open><summary>{_safe(name)}</summary>{_section(value, depth + 1)}</details>"
+        f"<details open><summary>{safe(name)}</summary>{_section(value, depth + 1)}</details>"
         for name, value in settings.items()
         if isinstance(value, Mapping) and name not in plain
     )

@@ -71,7 +71,8 @@ def heat_map(
     """The attention of a record as lines of text, none wider than ``width`` cells (at least 24); no newline at the end.
 
     Args:
-        record: what to show. Without attention to the source: words with their probabilities and runners-up.
+        record: what to show. Without attention to the source: words with their probabilities and runners-up; of
+            labels for tokens, each beside its token, and then what the tokens looked at.
         words: merge sub-words to words.
         layer, head: which ones, counted from 1; None: their mean.
         colour: use escape codes for 256 colours, or with ``truecolour`` for all; without, shades of grey characters.
@@ -83,17 +84,23 @@ def heat_map(
     """
     style = _Style(*(_UNICODE if unicode else _ASCII), colour, truecolour)
     width = max(LEAST_WIDTH, min(width, MOST_WIDTH))
+    if kind == "cross" and record.task == "tag":
+        return "\n".join(_in_step(record, layer, head, width, style))
     if kind == "cross" and "cross" not in record.attention:
         return "\n".join(_without_attention(record, words, width, style))
-    shown = grid(record, kind=kind, words=words, layer=layer, head=head)
-    lines = [*_folded(f"{visible(record.model)}: {shown.title}", width), ""]
+    return "\n".join(_map(record, grid(record, kind=kind, words=words, layer=layer, head=head), width, style))
+
+
+def _map(record: Record, shown: Grid, width: int, style: _Style) -> list[str]:
+    """The map itself, what its signs mean, and what else is to be said."""
+    lines = [*folded(f"{visible(record.model)}: {shown.title}", width), ""]
     full = _full(shown)
     for start, stop in _blocks(shown, width):
         lines += _block(shown, start, stop, width, full, style)
         lines.append("")
     lines += [style.faint(line) for line in _legend(shown, full, width, style)]
-    lines += [style.faint(line) for line in (*_closing(record, width), *_folded(CAVEAT, width))]
-    return "\n".join(line.rstrip() if not colour else line for line in lines)
+    lines += [style.faint(line) for line in (*_closing(record, width), *folded(CAVEAT, width))]
+    return [line.rstrip() if not style.colour else line for line in lines]
 
 
 def _full(shown: Grid) -> float:
@@ -212,7 +219,7 @@ def _legend(shown: Grid, full: float, width: int, style: _Style) -> list[str]:
         parts.append("columns in reading order: the first word stands left")
     if shown.probabilities:
         parts.append("right: how sure the model was")
-    return [line for part in parts for line in _folded(part, width)]
+    return [line for part in parts for line in folded(part, width)]
 
 
 def _closing(record: Record, width: int) -> Iterator[str]:
@@ -220,16 +227,16 @@ def _closing(record: Record, width: int) -> Iterator[str]:
         how = "given and scored" if record.given else "found"
         each = 100 * probability(sum(record.log_probs) / len(record.log_probs))
         score = f", score {record.score:.4g}" if record.score is not None else ""
-        yield from _folded(
+        yield from folded(
             f"target {how}: log-probability {sum(record.log_probs):.4g} ({each:.0f}% a piece){score}", width
         )
     if record.signature:
-        yield from _folded(f"search: {visible(record.signature)}", width)
+        yield from folded(f"search: {visible(record.signature)}", width)
     for note in record.notes:
-        yield from _folded(visible(note), width)
+        yield from folded(visible(note), width)
 
 
-def _folded(text: str, width: int) -> list[str]:
+def folded(text: str, width: int) -> list[str]:
     """Text in lines of at most ``width`` cells, cut at blanks where there are any."""
     lines, line = [], ""
     for word in text.split(" "):
@@ -246,11 +253,34 @@ def _folded(text: str, width: int) -> list[str]:
     return [*lines, line] if line else lines
 
 
+def _in_step(record: Record, layer: int | None, head: int | None, width: int, style: _Style) -> Iterator[str]:
+    """Each token with its label, how sure the model was, and what came next; a Transformer's attention below."""
+    yield from folded(f"{visible(record.model)}: each token with its label and how sure the model was of it", width)
+    yield ""
+    tokens, labels = ([Label(shown_piece(piece)) for piece in side.pieces] for side in (record.source, record.target))
+    room, beside = (min(max(cell_len(each.text) for each in column), width // 3) for column in (tokens, labels))
+    for token, label, chosen in zip(tokens, labels, record.predictions, strict=True):
+        chance = f"{_percent(probability(chosen.log_prob)):>{_PROBABILITY}}"
+        runners = ", ".join(
+            f"{shown_piece(piece)} {_percent(probability(log_prob))}" for piece, log_prob in chosen.runners_up[:3]
+        )
+        rest = _fitted(chance + (f"  not {runners}" if runners else ""), width - room - beside - 2, style)
+        named = _fitted(label.text, beside, style)
+        padding = " " * (beside - cell_len(named))
+        yield f"{_named(token, room, style, right=True)}  {named}{padding}{style.faint(rest)}".rstrip()
+    yield ""
+    if "encoder" in record.attention:
+        yield from _map(record, grid(record, kind="encoder", words=False, layer=layer, head=head), width, style)
+    else:
+        yield from _closing(record, width)
+
+
 def _without_attention(record: Record, words: bool, width: int, style: _Style) -> Iterator[str]:
     """The words of the target, how sure the model was of each, and what came next to it."""
-    yield from _folded(
-        f"{visible(record.model)}: a model without attention from target to source; no map to draw", width
-    )
+    what = "each piece of the text, how likely it was, and what else was likely"
+    if record.task != "lm":
+        what = "a model without attention from target to source; no map to draw"
+    yield from folded(f"{visible(record.model)}: {what}", width)
     yield ""
     side = record.target
     groups = word_groups(side) if words else tuple((piece,) for piece in range(len(side.pieces)))

@@ -1,0 +1,278 @@
+"""A trained writer of captions in Python: predict, see, evaluate."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2see.config.images import CaptionSettings
+from seq2see.config.settings import EvaluationSettings, SearchSettings
+from seq2see.config.toml import merged, parse
+from seq2see.data.images import open_pictures
+from seq2see.data.picture_files import picture_files
+from seq2see.data.pictures import Raw, fitted
+from seq2see.errors import InputError
+from seq2see.evaluation.result import Evaluation
+from seq2see.models.captioner import Captioner
+from seq2see.search.hypothesis import Hypothesis
+from seq2see.search.rules import ForbidWords, Rule
+from seq2see.tasks.caption_scoring import evaluate_captions, untrained
+from seq2see.tasks.caption_seeing import see_captioned
+from seq2see.tasks.captioning import Describer, captions_of, described
+from seq2see.tasks.gallery import AT_ONCE, exhibited
+from seq2see.tasks.neighbours import Neighbours
+from seq2see.tasks.picture_views import PictureView
+from seq2see.tasks.prediction import single_line
+from seq2see.tasks.run import Answer, Asked, Held, Run, search_settings
+from seq2see.text.tokeniser import UNK, Tokeniser
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a model writes of one picture.
+
+    ``log_probs`` has one natural logarithm for each of ``pieces``, the end included where the model ended by itself
+    (``finished == "eos"``); ``"length"`` means that the limit cut it off, ``"copied"`` that there was no picture.
+    """
+
+    source: str
+    text: str
+    score: float
+    finished: str
+    pieces: tuple[str, ...] = ()
+    log_probs: tuple[float, ...] = ()
+    alternatives: tuple["Caption", ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class CaptionRun(Run):
+    """A trained writer of captions in its folder."""
+
+    settings: CaptionSettings
+    model: Captioner
+    tokeniser: Tokeniser
+
+    @property
+    def describer(self) -> Describer:
+        """The model and its tokeniser."""
+        return Describer(self.model, self.tokeniser)
+
+    def answers(
+        self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
+    ) -> Iterator[Answer]:
+        """See :meth:`Run.answers`. An input is the path of a picture; it has as many lines as the n-best list."""
+        if asked.stream:
+            asked.refuse("caption")
+        search = asked.settings(self.settings.search)
+        for each in self.stream(
+            inputs, prefix=asked.prefix, forbid=asked.forbid, search=search, window=window, check=check
+        ):
+            texts = [single_line(one.text) for one in (each, *each.alternatives)]
+            yield Answer(tuple(texts + [""] * (search.nbest - len(texts))), {"source": each.source, **_facts(each)})
+
+    def score(
+        self,
+        held: Held,
+        *,
+        asked: Asked,
+        metrics: Sequence[str] | None = None,
+        tokenize: str | None = None,
+        versus: Run | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Evaluation:
+        """See :meth:`Run.score`."""
+        if versus is not None and not isinstance(versus, CaptionRun):
+            raise InputError(f"{versus.folder} is a run of the task {versus.settings.task}, this one of caption")
+        return self.evaluate(
+            held.data,
+            source=held.source,
+            target=held.target,
+            columns=held.columns,
+            search=asked.settings(self.settings.search) if asked.search or asked.assignments else None,
+            metrics=metrics,
+            tokenize=tokenize,
+            versus=versus,
+            check=check,
+        )
+
+    def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> PictureView:
+        """See :meth:`Run.view`. ``text`` is the path of a picture."""
+        asked = asked or Asked()
+        return self.see(text, target=target, search=asked.settings(self.settings.search))
+
+    def predict(self, path: str | Path, *, search: SearchSettings | None = None) -> Caption:
+        """A caption for the picture at ``path``; for many, :meth:`stream` is faster."""
+        return next(self.stream([str(path)], search=search))
+
+    def stream(
+        self,
+        paths: Iterable[str],
+        *,
+        prefix: str = "",
+        forbid: Sequence[str] = (),
+        search: SearchSettings | None = None,
+        window: int = 1_024,
+        check: Callable[[], None] = lambda: None,
+    ) -> Iterator[Caption]:
+        """Captions one by one, in order, in constant memory; a blank path has a blank answer.
+
+        Raises:
+            InputError: there is no picture at a path, or it cannot be decoded; or ``prefix`` holds no word of the
+                model's.
+        """
+        settings, forced = search or self.settings.search, self._forced(prefix)
+        remaining, key = iter(paths), 0
+        while some := list(islice(remaining, window)):
+            asked = [path for path in some if path.strip()]
+            raws = picture_files(asked, self.settings.data.max_unpacked_bytes, check)
+            found = self._captions(raws, settings, self._rules(forbid), forced, key, check)
+            for path in some:
+                yield next(found) if path.strip() else Caption(path, "", 0.0, "copied")
+            key += len(asked)
+
+    def _captions(
+        self,
+        raws: Sequence[Raw],
+        settings: SearchSettings,
+        rules: Sequence[Rule],
+        prefix: Sequence[int],
+        first_key: int,
+        check: Callable[[], None],
+    ) -> Iterator[Caption]:
+        for start in range(0, len(raws), AT_ONCE):
+            some = raws[start : start + AT_ONCE]
+            pictures_BCHW = torch.stack([self._fitted(raw) for raw in some])
+            several = described(
+                self.describer,
+                pictures_BCHW,
+                settings,
+                rules=rules,
+                prefix=prefix,
+                first_key=first_key + start,
+                check=check,
+            )
+            for raw, hypotheses in zip(some, several, strict=True):
+                first, *others = [self._worded(raw.name, each) for each in hypotheses]
+                yield replace(first, alternatives=tuple(others))
+
+    def _fitted(self, raw: Raw) -> Tensor:
+        return fitted(raw, self.settings.model.picture, self.settings.data.max_picture_pixels)
+
+    def _worded(self, source: str, hypothesis: Hypothesis) -> Caption:
+        encoding = self.tokeniser.decode_with_spans(hypothesis.tokens)
+        return Caption(
+            source, encoding.text, hypothesis.score, hypothesis.finished, encoding.pieces, hypothesis.log_probs
+        )
+
+    def _forced(self, prefix: str) -> tuple[int, ...]:
+        encoding = self.tokeniser.encode(prefix)
+        if UNK in encoding.ids:
+            start, end = encoding.spans[encoding.ids.index(UNK)]
+            word = encoding.text[start:end]
+            raise InputError(f"the prefix {prefix!r} holds {word!r}, which is no word of this model; leave it out")
+        return encoding.ids
+
+    def _rules(self, forbid: Sequence[str]) -> list[Rule]:
+        # A word is another piece at the start of a caption than after a blank.
+        spellings = {self.tokeniser.encode(form).ids for word in forbid if word.strip() for form in (word, " " + word)}
+        known = sorted(ids for ids in spellings if UNK not in ids)
+        return [ForbidWords(tuple(known))] if known else []
+
+    def see(
+        self,
+        path: str | Path,
+        *,
+        target: str | None = None,
+        beam: int | None = None,
+        search: SearchSettings | None = None,
+    ) -> PictureView:
+        """Where the model looks while it writes a caption, or while it is given ``target`` to score."""
+        (raw,) = picture_files([str(path)], self.settings.data.max_unpacked_bytes)
+        settings = search_settings(search or self.settings.search, beam=beam)
+        return PictureView(see_captioned(self.describer, raw, self.settings, settings, target=target))
+
+    def evaluate(
+        self,
+        data: str | Path | None = None,
+        *,
+        source: str | Path | None = None,
+        target: str | Path | None = None,
+        columns: tuple[str, str] | None = None,
+        search: SearchSettings | None = None,
+        metrics: Sequence[str] | None = None,
+        tokenize: str | None = None,
+        versus: "CaptionRun | None" = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Evaluation:
+        """Scores with signatures and 95 % intervals on pictures the model has not seen, and two baselines' beside them.
+
+        The baselines are the model before its training, and the caption of the training picture that looks most
+        alike; without ``versus`` the comparison is with the latter.
+
+        Args:
+            data: a folder, tar or zip with captions in it, or ``source`` with the pictures and ``target`` with theirs.
+            search: how to search, instead of each run's own way.
+            metrics: instead of those the run was trained with.
+            tokenize: BLEU's, instead of the run's own.
+            versus: another run; is the difference significant?
+        """
+        rules, settings = self.settings.data, search or self.settings.search
+        pictures = open_pictures(
+            data, source, target, columns=columns, most_bytes=rules.max_unpacked_bytes, check=check
+        )
+        given: dict[str, Any] = {"metrics": list(metrics) if metrics else None, "tokenize": tokenize}
+        chosen = parse(
+            EvaluationSettings,
+            merged(
+                self.settings.evaluation.model_dump(mode="json"),
+                {name: value for name, value in given.items() if value is not None},
+            ),
+            within="evaluation",
+        )
+        others: tuple[str, list[str]] | None = None
+        if versus is not None:
+            with exhibited(pictures, versus.settings.model.picture, rules, check) as (gallery, _):
+                answers = captions_of(versus.describer, gallery, search or versus.settings.search, check)
+                others = str(versus.folder), answers
+        with exhibited(pictures, self.settings.model.picture, rules, check) as (gallery, said):
+            result = evaluate_captions(
+                self.describer,
+                gallery,
+                run=str(self.folder),
+                data=pictures.name,
+                evaluation=chosen,
+                search=settings,
+                baselines={
+                    "untrained": captions_of(untrained(self.settings, self.describer), gallery, settings, check),
+                    "nearest neighbour": [
+                        answer
+                        for neighbours in [Neighbours.load(self.folder)]
+                        for _, pictures_BCHW in gallery.batches()
+                        for answer in neighbours.answers(pictures_BCHW)
+                    ],
+                },
+                versus=others,
+                check=check,
+            )
+        notes = (self.note, versus.note if versus else "", *said, *result.notes)
+        return replace(result, notes=tuple(note for note in notes if note))
+
+
+def _facts(caption: Caption) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "text": caption.text,
+        "score": caption.score,
+        "finished": caption.finished,
+        "pieces": caption.pieces,
+        "log_probs": caption.log_probs,
+    }
+    if caption.alternatives:
+        facts["alternatives"] = [_facts(each) for each in caption.alternatives]
+    return facts

@@ -1,0 +1,194 @@
+"""A trained classifier of texts in Python: predict, see, evaluate."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import exp
+from pathlib import Path
+
+from seq2see.config.classify import ClassifySettings
+from seq2see.data.labelled import LABELLED
+from seq2see.data.labels import Labels, plain_label
+from seq2see.data.reading import open_pairs, read
+from seq2see.data.tally import Tally
+from seq2see.errors import InputError
+from seq2see.evaluation.classes import METRICS
+from seq2see.evaluation.result import Evaluation
+from seq2see.models.classifier import Classifier
+from seq2see.tasks import classify_seeing
+from seq2see.tasks.classify_scoring import evaluate_labels
+from seq2see.tasks.classifying import TextClassifier, ranked
+from seq2see.tasks.labelled_corpus import unknown_labels
+from seq2see.tasks.run import Answer, Asked, Held, Run, View
+from seq2see.text.tokeniser import Tokeniser
+
+_BEST = 5  # labels whose probability is told
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The likeliest labels of a text, best first, with their probabilities; none for a blank text."""
+
+    source: str
+    probabilities: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """The likeliest one; empty for a blank text."""
+        return self.probabilities[0][0] if self.probabilities else ""
+
+    @property
+    def probability(self) -> float:
+        """Of :attr:`label`; 0 for a blank text."""
+        return self.probabilities[0][1] if self.probabilities else 0.0
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True)
+class LabelView(View):
+    """A record of a label: words of the text are what it is about."""
+
+    @property
+    def words(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class ClassificationRun(Run):
+    """A trained classifier in its folder."""
+
+    settings: ClassifySettings
+    model: Classifier
+    tokeniser: Tokeniser
+    labels: Labels
+
+    @property
+    def classifier(self) -> TextClassifier:
+        """The model with its tokeniser and labels."""
+        return TextClassifier(self.model, self.tokeniser, self.labels, self.settings.data.max_pieces)
+
+    def answers(
+        self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
+    ) -> Iterator[Answer]:
+        """See :meth:`Run.answers`. With an n-best list each input has as many lines as the list is long."""
+        asked.refuse("classify", "nbest")
+        lines = asked.search.get("nbest") or 1
+        for found in self.stream(inputs, best=max(lines, _BEST), window=window, check=check):
+            labels = [label for label, _ in found.probabilities[:lines]]
+            facts = {
+                "source": found.source,
+                "label": found.label,
+                "probability": found.probability,
+                "probabilities": dict(found.probabilities),
+            }
+            yield Answer(tuple(labels + [""] * (lines - len(labels))), facts)
+
+    def score(
+        self,
+        held: Held,
+        *,
+        asked: Asked,
+        metrics: Sequence[str] | None = None,
+        tokenize: str | None = None,
+        versus: Run | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Evaluation:
+        """See :meth:`Run.score`."""
+        asked.refuse("classify")
+        if tokenize is not None:
+            raise InputError("--tokenize is BLEU's: a run of the task classify has no use for it; leave it out")
+        if versus is not None and not isinstance(versus, ClassificationRun):
+            raise InputError(f"{versus.folder} is no run that gives labels to texts; compare with one that is")
+        return self.evaluate(
+            held.data,
+            source=held.source,
+            target=held.target,
+            columns=held.columns,
+            metrics=metrics,
+            versus=versus,
+            check=check,
+        )
+
+    def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> View:
+        """See :meth:`Run.view`."""
+        (asked or Asked()).refuse("classify")
+        return self.see(text, target=target)
+
+    def predict(self, text: str, *, best: int = _BEST) -> Classification:
+        """The label of one text, with the probabilities of the ``best`` ones; for many, :meth:`stream` is faster."""
+        return next(self.stream([text], best=best))
+
+    def stream(
+        self,
+        texts: Iterable[str],
+        *,
+        best: int = _BEST,
+        window: int = 1_024,
+        check: Callable[[], None] = lambda: None,
+    ) -> Iterator[Classification]:
+        """Labels one by one, in order, in constant memory."""
+        classifier, remaining, names = self.classifier, iter(texts), self.labels.names
+        while lines := list(islice(remaining, window)):
+            filled = [text for text in lines if text.strip()]
+            found = iter(ranked(classifier, classifier.pieces(filled), best, check=check))
+            for text in lines:
+                if not text.strip():
+                    yield Classification(text, ())
+                    continue
+                each = next(found)
+                pairs = zip(each.classes, each.log_probs, strict=True)
+                # Rounding may not make a probability more than 1.
+                yield Classification(text, tuple((names[number], exp(min(0.0, one))) for number, one in pairs))
+
+    def see(self, text: str, *, target: str | None = None) -> LabelView:
+        """What the model looks at while it labels ``text``; with ``target``, how likely it finds that label."""
+        record = classify_seeing.see(self.classifier, text, target=target, model_name=self.settings.model.name)
+        return LabelView(record)
+
+    def evaluate(
+        self,
+        data: str | Path | None = None,
+        *,
+        source: Path | None = None,
+        target: Path | None = None,
+        columns: tuple[str, str] | None = None,
+        metrics: Sequence[str] | None = None,
+        versus: "ClassificationRun | None" = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Evaluation:
+        """Scores with signatures and 95 % intervals on labelled texts the model has not seen.
+
+        Args:
+            data: a file with a text and a label column, or ``source`` (texts) and ``target`` (labels), line by line.
+            metrics: of accuracy and macro_f1, instead of those the run was trained with.
+            versus: another run; is the difference significant?
+        """
+        tally, asked = Tally(), columns or (None, None)
+        opened = open_pairs(
+            data, source, target, source_column=asked[0], target_column=asked[1], wanted=LABELLED, check=check
+        )
+        for name in metrics or ():
+            if name not in METRICS:
+                raise InputError(f"there is no metric {name!r} for labels; there are {', '.join(METRICS)}")
+        examples = []
+        for pair in read(opened, tally, check):
+            if plain_label(pair.target):
+                examples.append((pair.source, pair.target))
+            else:
+                tally.skip("a blank label", pair.line)
+        if not examples:
+            raise InputError(f"{opened.name}: every label is blank; there is nothing to score against")
+        strange = tuple(unknown_labels(examples, self.labels, opened.name))
+        result = evaluate_labels(
+            self.classifier,
+            examples,
+            run=str(self.folder),
+            data=opened.name,
+            metrics=metrics or self.settings.evaluation.metrics,
+            versus=(str(versus.folder), versus.classifier) if versus else None,
+            check=check,
+        )
+        said = (self.note, versus.note if versus else "", *opened.notes, *tally.sentences(), *strange, *result.notes)
+        return replace(result, notes=tuple(note for note in said if note))
