@@ -10,8 +10,9 @@ import torch
 
 from planted_series import TINY, months, seasonal, write_series
 from seq2see.config.forecast import SamplingSettings
+from seq2see.config.settings import SearchSettings
 from seq2see.data.scaling import Scaling
-from seq2see.errors import Stopped
+from seq2see.errors import InputError, Stopped
 from seq2see.evaluation.forecasts import BANDS, LEVELS, MEDIAN
 from seq2see.models.linear_forecaster import LinearForecaster
 from seq2see.tasks.catalogue import load
@@ -19,6 +20,7 @@ from seq2see.tasks.forecasting import ForecastRun
 from seq2see.tasks.foretelling import Foreteller
 from seq2see.tasks.reporting import Reporter, silent
 from seq2see.tasks.request import TrainRequest
+from seq2see.tasks.run import Asked
 from seq2see.tasks.training import train, train_run
 from seq2see.training.interrupt import Interrupt
 from small_task import Command
@@ -135,6 +137,13 @@ def test_a_view_shows_past_bands_and_attention(seq2see: Command, place: Path, tm
     linear = seq2see("see", place / "linear", place / "exact.csv")
     assert linear.code == 0 and "each value is (scaled):" in linear.out
     assert "no attention" in seq2see("see", place / "linear", place / "exact.csv", "--layer", 1).err
+
+
+def test_steps_ahead_are_for_forecasts() -> None:
+    with pytest.raises(InputError, match="only a forecast goes steps ahead"):
+        Asked(steps=3).settings(SearchSettings())
+    with pytest.raises(InputError, match="steps: a run of the task tag has no use"):
+        Asked(steps=3).refuse("tag")
 
 
 def test_python_does_the_same(place: Path) -> None:
