@@ -73,10 +73,18 @@ class Group(Generic[AnyBatch]):
 
 
 def groups(
-    batches: Batches[AnyBatch], count: Callable[[int], int], size: int, epoch: int, batch: int
+    batches: Batches[AnyBatch],
+    count: Callable[[int], int],
+    size: int,
+    epoch: int,
+    batch: int,
+    *,
+    made_ahead: bool,
 ) -> Generator[Group[AnyBatch]]:
-    """Groups of ``size`` batches without end, from number ``batch`` of ``epoch`` on; the next ones are made ahead.
+    """Groups of ``size`` batches without end, from number ``batch`` of ``epoch`` on.
 
+    ``made_ahead``: the next ones are made in a thread meanwhile. That is for a device which computes by itself;
+    on a CPU such a thread takes a core from the products and halves the speed (decision 0010).
     ``count`` is the number of batches of an epoch. The end of an epoch ends a group, so that a budget in epochs
     is kept to the batch.
 
@@ -88,7 +96,9 @@ def groups(
         most, collected = count(epoch), list[AnyBatch]()
         if most < 1:
             raise InputError("there is nothing to train on: the data gave no batch")
-        for number, found in enumerate(ahead(batches.epoch(epoch, batch)), start=batch):
+        found_in_order = batches.epoch(epoch, batch)
+        supply = ahead(found_in_order) if made_ahead else found_in_order
+        for number, found in enumerate(supply, start=batch):
             collected.append(found)
             ended = number + 1 >= most
             if ended or len(collected) == size:

@@ -163,7 +163,9 @@ def _train(job: Job[AnyBatch], standing: Standing, *, resumed: bool) -> tuple[St
     """Update until there is a reason to end; returns where training stands then, saved, and the reason."""
     standing = _paused(job, standing, standing.seconds)
     saved, saved_at = (_place(standing) if resumed else None), standing.seconds
-    with closing(groups(job.batches, job.count, job.settings.accumulate, standing.epoch, standing.batch)) as supply:
+    made_ahead = job.world.device.type != "cpu"
+    size, place = job.settings.accumulate, (standing.epoch, standing.batch)
+    with closing(groups(job.batches, job.count, size, *place, made_ahead=made_ahead)) as supply:
         while True:
             standing, signal_number = _agreed(job, standing)
             if not signal_number and evaluation_due(job, standing):
