@@ -8,6 +8,7 @@
 The commands do the same: ``seq2see --help``.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "__version__", "load", "train"]
 __version__ = "0.1.0"
+
+# oneDNN keeps so many compiled products, 1,024 unless told otherwise: some hundred megabytes for the shapes of batches
+# that do not come again. One step has a few dozen. It reads this once, so it has to stand before torch computes.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 _HOMES = {"Run": "seq2see.tasks.run", "load": "seq2see.tasks.catalogue", "train": "seq2see.tasks.training"}
 

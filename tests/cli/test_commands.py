@@ -140,12 +140,50 @@ def test_see_scores_a_given_target(seq2see: Command, trained: Path, tmp_path: Pa
     assert second["log_probs"] == pytest.approx(first["log_probs"], rel=1e-3, abs=1e-5)
 
 
-def test_models_lists_every_preset(seq2see: Command) -> None:
-    from seq2see.models.presets import PRESETS
+def listed(out: str) -> dict[str, dict[str, str]]:
+    """The sizes that `models` printed, by task and name."""
+    found: dict[str, dict[str, str]] = {}
+    for line in out.splitlines():
+        if line.startswith("--task "):
+            rows = found.setdefault(line.removeprefix("--task ").split(":")[0], {})
+        elif line.strip() and not line.startswith((" ", "model ")):
+            name, size = line.split()[:2]
+            rows[name] = size
+    return found
+
+
+def test_models_lists_the_presets_of_every_task(seq2see: Command) -> None:
+    from seq2see.config.forecast import ForecastSettings
+    from seq2see.models.classifier import count_parameters
+    from seq2see.models.classifier_presets import CLASSIFIERS, classifier_preset
+    from seq2see.models.image_presets import IMAGE_PRESETS
+    from seq2see.models.language_presets import LANGUAGE_PRESETS
+    from seq2see.models.presets import PRESETS, describe
+    from seq2see.models.tag_presets import TAG_PRESETS
+    from seq2see.tasks.catalogue import NAMES
 
     answer = seq2see("models", "--vocabulary", 100)
-    assert answer.code == 0
-    assert all(name in answer.out for name in PRESETS)
+    assert answer.code == 0, answer.err
+    found = listed(answer.out)
+    assert tuple(found) == NAMES  # a new task is missed here
+    assert all(found.values())
+    assert found["translate"] == {row.name: f"{row.parameters:,}" for row in describe(100, 100)}
+    assert set(found["caption"]) == set(PRESETS)
+    assert set(found["tag"]) == set(TAG_PRESETS)
+    assert set(found["lm"]) == set(LANGUAGE_PRESETS)
+    assert found["lm"]["markov"] == "counted"
+    assert set(found["classify"]) == {*CLASSIFIERS, *IMAGE_PRESETS}
+    assert found["classify"]["cnn"] == f"{count_parameters(classifier_preset('cnn'), 100, 10):,}"
+    kinds = ForecastSettings.model_json_schema()["$defs"].values()
+    names = [kind["properties"]["name"] for kind in kinds if "name" in kind.get("properties", {})]
+    assert set(found["forecast"]) == {name for each in names for name in each.get("enum", [each.get("const")])}
+
+
+def test_models_lists_one_task(seq2see: Command) -> None:
+    assert list(listed(seq2see("models", "--task", "lm").out)) == ["lm"]
+    wrong = seq2see("models", "--task", "tags")
+    assert wrong.code == 2
+    assert 'did you mean "tag"' in wrong.err
 
 
 @pytest.mark.parametrize(

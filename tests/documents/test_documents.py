@@ -29,6 +29,7 @@ from seq2see.config.settings import MetricName, Settings, TokeniserKind, Transla
 from seq2see.config.toml import merged, parse, read_toml
 from seq2see.models.classifier_presets import CLASSIFIERS
 from seq2see.models.language_presets import LANGUAGE_PRESETS
+from seq2see.models.masked_presets import MASKED_PRESETS
 from seq2see.models.presets import PRESETS, preset
 from seq2see.models.tag_presets import TAG_PRESETS
 from small_pictures import write_pictures
@@ -125,7 +126,8 @@ def test_commands_and_programs_run(page: Path, place: Path) -> None:
     for text in code(page, "toml"):
         (place / "block.toml").write_text(text, encoding="utf-8")
         task = tomllib.loads(text).get("task", "translate")
-        data = {"translate": "pairs.tsv", "tag": "train.conllu", "classify": "reviews.tsv", "lm": "book.txt"}[task]
+        texts = dict.fromkeys(("lm", "masked"), "book.txt")
+        data = {"translate": "pairs.tsv", "tag": "train.conllu", "classify": "reviews.tsv", **texts}[task]
         assert execute(["seq2see", "train", data, "--task", task, "--config", "block.toml"]) == 0, text
 
 
@@ -262,6 +264,7 @@ def test_tables_list_all_there_is(trained: Path) -> None:
     assert first_cells(guide / "classify.md", "`--model`") == set(CLASSIFIERS)
     assert first_cells(guide / "tag.md", "`--model`") == set(TAG_PRESETS)
     assert first_cells(guide / "language-models.md", "`--model`") == set(LANGUAGE_PRESETS)
+    assert first_cells(guide / "masked.md", "`--model`") == set(MASKED_PRESETS)
     kinds = first_cells(guide / "evaluation.md", "metric")
     assert kinds == {*get_args(MetricName), "perplexity", "token_accuracy"}
     kept = {path.name + "/" * path.is_dir() for path in trained.iterdir()}

@@ -24,6 +24,7 @@ _SMALL: dict[str, dict[str, str | int]] = {
     "tag": _ANY,
     "classify": _ANY,
     "lm": {"training.precision": "float32", "training.batch_tokens": 256},
+    "masked": _ANY,
     "caption": {**_ANY, "model.decoder.width": 16},
     "forecast": {"training.precision": "float32", "sampling.paths": 100},
 }
@@ -82,14 +83,16 @@ def prose(page: Path) -> str:
 def quick(words: list[str]) -> list[str]:
     """A command that trains with two updates for its budget and a small model; any other command as it is.
 
-    One that resumes keeps what its run was begun with.
+    One that resumes keeps what its run was begun with, one that begins with another run has that run's sizes.
     """
     trains = {"train", "compare"} & set(words)
     if not trains or "--resume" in words:
         return words
     at = words.index(trains.pop()) + 1
     task = words[words.index("--task") + 1] if "--task" in words else "translate"
-    kept = [part for name, value in _SMALL[task].items() for part in ("--set", f"{name}={value}")]
+    fixed = ("model.", "text.") if "--init-from" in words else ()
+    small = {name: value for name, value in _SMALL[task].items() if not name.startswith(fixed)}
+    kept = [part for name, value in small.items() for part in ("--set", f"{name}={value}")]
     skip = False
     for word in words[at:]:
         if not skip and word not in _BUDGET:

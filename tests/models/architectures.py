@@ -30,6 +30,7 @@ ENCODERS = {
         layers=1, width=15, heads=3, feed_forward=19, norm="post", position="learned"
     ),
     "transformer-rotary": TransformerEncoder(layers=2, width=18, heads=3, feed_forward=19, position="rotary"),
+    "transformer-causal": TransformerEncoder(layers=2, width=15, heads=3, feed_forward=19, causal=True),
     "embedding": EmbeddingEncoder(width=13),
 }
 

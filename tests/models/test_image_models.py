@@ -210,7 +210,7 @@ def test_presets() -> None:
         settings = captioner_preset(name, PICTURE)
         check_captioner(settings)
         assert settings.encoder.width == settings.decoder.width and settings.name == name
-    with pytest.raises(InputError, match='no model "cnn-tinny" for pictures; did you mean "cnn-tiny"'):
+    with pytest.raises(InputError, match='no model for pictures "cnn-tinny"; did you mean "cnn-tiny"'):
         classifier_preset("cnn-tinny", PICTURE)
     with pytest.raises(InputError, match="did you mean"):
         captioner_preset("lstm-atention", PICTURE)

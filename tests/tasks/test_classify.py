@@ -275,7 +275,7 @@ def test_another_run_is_compared(seq2see: Command, lstm: ClassificationRun, trai
     assert result.versus_lengths != result.lengths
     answer = seq2see("evaluate", lstm.folder, folder / "test.tsv", "--versus", trained)
     assert answer.code == 2
-    assert "labels" in answer.err
+    assert "of the task translate, this one of classify" in answer.err
 
 
 def test_blank_texts_and_unknown_labels_are_wrong_and_said(lstm: ClassificationRun, tmp_path: Path) -> None:

@@ -169,6 +169,7 @@ def test_damaged_pictures_are_left_out_by_name(seq2see: Command, tmp_path: Path)
     (data / "red" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     out = seq2see("train", "--task", "classify", data, *ARGUMENTS, "--steps", 2, "--out", tmp_path / "run")
     assert out.code == 0 and "red/bad.png cannot be decoded" in out.out
+    assert f"try: seq2see predict {tmp_path / 'run'} PICTURE, or: " in out.out.replace("\n", "")
     refused = seq2see("predict", tmp_path / "run", data / "red" / "bad.png")
     assert refused.code == 2 and "bad.png cannot be decoded" in refused.err and refused.err.count("\n") == 1
 

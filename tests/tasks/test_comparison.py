@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from seq2see.errors import InputError
 from small_task import SMALL, Command, reversed_pairs, write_pairs
 
 _SIZES = [part for setting in SMALL if not setting.startswith("model.decoder") for part in ("--set", setting)]
@@ -57,9 +56,25 @@ def test_one_model_is_no_comparison(seq2see: Command, data: Path) -> None:
     assert not (data / "one").exists()
 
 
-def test_error_names_the_unknown_model(seq2see: Command, data: Path) -> None:
-    models = "lstm,lstmm"
-    done = seq2see("compare", data / "train.tsv", "--models", models, "--steps", 1, "--out", data / "two", *_SIZES)
+@pytest.mark.parametrize(
+    ("models", "options", "words"),
+    [
+        ("lstm,lstmm", [], '--models lstmm: there is no model "lstmm"; did you mean "lstm"'),
+        ("lstm,transformer-tiny", ["--set", "model.encoder.width=6"], "--models transformer-tiny: "),  # of four heads
+    ],
+)
+def test_what_one_model_cannot_be_is_said_before_any_is_trained(
+    seq2see: Command, data: Path, models: str, options: list[str], words: str
+) -> None:
+    options = options or _SIZES
+    done = seq2see("compare", data / "train.tsv", "--models", models, "--steps", 1, "--out", data / "two", *options)
     assert done.code == 2
-    assert InputError.__name__ not in done.err
-    assert 'did you mean "lstm"' in done.err
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert not (data / "two").exists()
+
+
+def test_standard_input_cannot_be_compared_on(seq2see: Command, tmp_path: Path) -> None:
+    done = seq2see("compare", "-", "--models", "lstm,gru", "--steps", 1, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "name a file" in done.err

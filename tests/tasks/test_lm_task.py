@@ -96,6 +96,17 @@ def test_the_command_trains_and_says_what_it_does(seq2see: Command, text: Path, 
     assert json.loads((out / "manifest.json").read_text())["extra"]["task"] == "lm"
 
 
+def test_a_model_of_counts_says_how_many_it_has(text: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    reporter = Reporter(said.append, lambda progress: None)
+    run = package.train(text, task="lm", model="markov", out=tmp_path / "run", reporter=reporter)
+    counts = sum(parameter.numel() for parameter in run.model.parameters())
+    assert counts > 5
+    (line,) = (each for each in said if each.startswith("model: markov, "))
+    assert f" {counts:,} parameters" in line
+    assert run.facts["parameters"] == counts
+
+
 @every_model
 def test_after_h_e_l_l_comes_o(seq2see: Command, runs: dict[str, LmRun], name: str, tmp_path: Path) -> None:
     """The textbook's example: what is likely behind each letter, and what the model carries from one to the next."""

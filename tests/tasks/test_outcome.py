@@ -1,6 +1,7 @@
 """What a run leaves behind: scores of the right pairs, a report, figures, and what is said at the end."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,7 @@ import pytest
 
 from seq2see.config.settings import EvaluationSettings, SearchSettings
 from seq2see.errors import InputError
-from seq2see.tasks.catalogue import load
+from seq2see.tasks.catalogue import NAMES, load, task_named
 from seq2see.tasks.outcome import metrics_rows
 from seq2see.tasks.reporting import Reporter, clock, silent
 from seq2see.tasks.scoring import questions
@@ -95,6 +96,16 @@ def test_versus_itself_and_the_sign_of_a_difference(trained: Path, tmp_path: Pat
     assert better.second == run.evaluate(test, metrics=["exact_match"])["exact_match"]
     (same,) = run.evaluate(test, metrics=["exact_match"], versus=run).comparisons
     assert (same.difference, same.bootstrap_p) == (0, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_to_be_tried_is_what_one_types(name: str) -> None:
+    """One input after the run, whatever blanks are in it."""
+    predict, see = (shlex.split(each) for each in task_named(name).try_it.format(run="'a run'").split(", or: "))
+    assert predict[:3] == ["seq2see", "predict", "a run"]
+    assert see[:3] == ["seq2see", "see", "a run"]
+    assert len(predict) == 4
+    assert len(see) == 4 or see[4:] == ["--html", "page.html"]
 
 
 def test_short_lists_are_filled_up_so_that_lines_stay_together(seq2see: Command, trained: Path) -> None:

@@ -21,6 +21,23 @@ Searched = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="search.KEY=VALUE", help="One search setting, e.g. search.length_penalty=0.6."),
 ]
+# Where the data are, and how long to train on them: the same for `train`, `compare` and `evaluate`.
+Source = Annotated[Path | None, typer.Option("--source", help="Source sentences, one a line (with --target).")]
+Target = Annotated[Path | None, typer.Option("--target", help="Target sentences, line by line with --source.")]
+Columns = Annotated[str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")]
+TaskName = Annotated[str | None, typer.Option("--task", help="What to learn; pairs of text (translate) by default.")]
+Dev = Annotated[
+    list[Path] | None, typer.Option("--dev", help="Data to choose by; give it twice for a source and a target file.")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings in TOML.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. training.learning_rate=0.002."),
+]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Budget in minutes.")]
+Epochs = Annotated[float | None, typer.Option("--epochs", help="Budget in passes over the data.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Budget in updates.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
 
 
 @app.callback()
@@ -53,36 +70,26 @@ def train(
             help="A file of pairs (TSV, CSV, JSON Lines, Parquet; .gz, .zst), or - for standard input.",
         ),
     ] = None,
-    source: Annotated[
-        Path | None, typer.Option("--source", help="Source sentences, one a line (with --target).")
-    ] = None,
-    target: Annotated[
-        Path | None, typer.Option("--target", help="Target sentences, line by line with --source.")
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option("--task", help="What to learn; pairs of text (translate) by default.")
-    ] = None,
-    dev: Annotated[
-        list[Path] | None,
-        typer.Option("--dev", help="Pairs to choose by; give it twice for a source and a target file."),
-    ] = None,
-    columns: Annotated[
-        str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")
-    ] = None,
+    source: Source = None,
+    target: Target = None,
+    task: TaskName = None,
+    dev: Dev = None,
+    columns: Columns = None,
     model: Annotated[str | None, typer.Option("--model", help="A preset; `seq2see models` lists them.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Settings in TOML.")] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. training.learning_rate=0.002."),
-    ] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Budget in minutes.")] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in passes over the data.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Budget in updates.")] = None,
+    config: Config = None,
+    assignments: Assignments = None,
+    minutes: Minutes = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="RUN", help="Run folder; runs/NAME-OF-THE-DATA by default."),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    seed: Seed = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option("--init-from", metavar="RUN", help="Begin with the pieces, the model and the weights of a run."),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the figures for TensorBoard too, into RUN/tensorboard.")
     ] = False,
@@ -115,6 +122,7 @@ def train(
         resume=resume,
         force=force,
         tensorboard=tensorboard,
+        init_from=init_from,
     )
     with catch_signals() as interrupt, Display() as display:
         train_run(request, reporter=display.reporter, interrupt=interrupt)
@@ -196,11 +204,9 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(metavar="DATA", help="A file of pairs; or use --source and --target.")
     ] = None,
-    source: Annotated[Path | None, typer.Option("--source", help="Source sentences, one a line.")] = None,
-    target: Annotated[Path | None, typer.Option("--target", help="Their references, line by line.")] = None,
-    columns: Annotated[
-        str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")
-    ] = None,
+    source: Source = None,
+    target: Target = None,
+    columns: Columns = None,
     beam: Beam = None,
     assignments: Searched = None,
     metrics: Annotated[str | None, typer.Option("--metrics", help="bleu,chrf,ter,exact_match,cer,wer")] = None,
@@ -285,28 +291,22 @@ def compare(
     data: Annotated[
         str | None, typer.Argument(metavar="DATA", help="What to train on; or use --source and --target.")
     ] = None,
-    source: Annotated[Path | None, typer.Option("--source", help="Source sentences, one a line.")] = None,
-    target: Annotated[Path | None, typer.Option("--target", help="Target sentences, line by line.")] = None,
-    task: Annotated[
-        str | None, typer.Option("--task", help="What to learn; pairs of text (translate) by default.")
-    ] = None,
-    dev: Annotated[list[Path] | None, typer.Option("--dev", help="Data to choose by, as for `train`.")] = None,
+    source: Source = None,
+    target: Target = None,
+    task: TaskName = None,
+    dev: Dev = None,
     test: Annotated[
         list[Path] | None,
         typer.Option("--test", help="Data to score on (twice: a source and a target file); --dev where there is none."),
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Settings in TOML, for all models.")] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, for all models.")
-    ] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Budget of each model in minutes.")] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in passes over the data.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Budget in updates.")] = None,
+    columns: Columns = None,
+    config: Config = None,
+    assignments: Assignments = None,
+    minutes: Minutes = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the runs and the page.")] = Path("runs/comparison"),
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    seed: Seed = None,
 ) -> None:
     """Train several models on the same data, seed and budget, and compare them. Given again, it goes on."""
     from seq2see.cli.progress import Display
@@ -347,12 +347,16 @@ def compare(
 
 @app.command()
 def models(
-    vocabulary: Annotated[int, typer.Option("--vocabulary", min=5, help="Pieces on each side.")] = 10_000,
+    vocabulary: Annotated[
+        int, typer.Option("--vocabulary", min=5, help="Pieces (of a tagger, words) that the sizes are for.")
+    ] = 10_000,
+    task: Annotated[str | None, typer.Option("--task", help="The models of one task; of all by default.")] = None,
 ) -> None:
-    """List the presets with their sizes."""
+    """List the presets of every task with their sizes."""
     from seq2see.cli.tables import show_models
+    from seq2see.tasks.catalogue import NAMES, task_named
 
-    show_models(vocabulary)
+    show_models(NAMES if task is None else [task_named(task).name], vocabulary)
 
 
 def _two(columns: str | None) -> tuple[str, str] | None:

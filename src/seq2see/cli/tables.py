@@ -1,6 +1,7 @@
 """What commands print when they are done: plain tables and pictures made of text."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -159,16 +160,17 @@ def show_view(
             out.print(visible(f"wrote {path}"))
 
 
-def show_models(vocabulary: int) -> None:
-    """The presets: name, parameters, and what each is."""
-    from seq2see.models.presets import describe
+def show_models(tasks: Sequence[str], vocabulary: int) -> None:
+    """The presets of each task: name, parameters, and what each is."""
+    from seq2see.tasks.model_lists import model_lists
 
     out = console()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("model")
-    table.add_column("parameters", justify="right")
-    table.add_column("what it is", overflow="fold")
-    for row in describe(vocabulary, vocabulary):
-        table.add_row(row.name, f"{row.parameters:,}", row.summary)
-    out.print(f"sizes for a joint vocabulary of {vocabulary:,} pieces")
-    out.print(table)
+    for number, each in enumerate(each for task in tasks for each in model_lists(task, vocabulary)):
+        table = Table(box=None, pad_edge=False)
+        table.add_column("model")
+        table.add_column("parameters", justify="right")
+        table.add_column("what it is", overflow="fold")
+        for row in each.models:
+            table.add_row(row.name, f"{row.parameters:,}" if row.parameters else "counted", row.summary)
+        out.print(f"{chr(10) if number else ''}--task {each.task}: sizes for {each.sizes}")
+        out.print(table)

@@ -12,6 +12,7 @@ from seq2see.config.settings import (
     Settings,
     Share,
     TextSettings,
+    TrainingSettings,
     TransformerDecoder,
 )
 
@@ -75,6 +76,14 @@ class LikelihoodSettings(Section):
     dev_pieces: Positive = 10_000  # evenly spread, at each evaluation on the way; at the end all of them count
 
 
+def refuse_pairs_only(task: str, training: TrainingSettings, text: TextSettings) -> None:
+    """Raise ValueError for settings that only pairs of text have a use for."""
+    if training.consistency != "none":
+        raise ValueError(f'training.consistency = "{training.consistency}" is for pairs of text, not for {task}')
+    if text.dropout:
+        raise ValueError("text.dropout cuts pairs anew in every epoch; a text is cut once: leave it at 0")
+
+
 class LmSettings(Settings):
     """Plain text to the next piece."""
 
@@ -88,10 +97,7 @@ class LmSettings(Settings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.training.consistency != "none":
-            raise ValueError(f'training.consistency = "{self.training.consistency}" is for pairs of text, not for lm')
-        if self.text.dropout:
-            raise ValueError("text.dropout cuts pairs anew in every epoch; a text is cut once: leave it at 0")
+        refuse_pairs_only(self.task, self.training, self.text)
         if isinstance(self.model.decoder, TransformerDecoder):
             self._bounded_context(self.model.decoder)
         return self

@@ -81,6 +81,7 @@ class Transformer(Section):
 
 class TransformerEncoder(Transformer):
     kind: Literal["transformer"] = "transformer"
+    causal: bool = False  # each position looks back only, as in a language model
 
 
 class EmbeddingEncoder(Section):
@@ -154,6 +155,7 @@ class TrainingSettings(Section):
     bad_steps: Positive = 5  # non-finite updates in a row before training stops
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    init_from: str | None = None  # a run whose pieces, model and weights this one begins with
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:

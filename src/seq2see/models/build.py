@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from seq2see.config import settings as config
 from seq2see.errors import InputError
 from seq2see.models.contracts import Decoder, Encoder, MemoryShape
 from seq2see.models.embedding_encoder import EmbeddingEncoder
+from seq2see.models.naming import parameters_of
 from seq2see.models.recurrent_decoder import RecurrentDecoder
 from seq2see.models.recurrent_encoder import RecurrentEncoder
 from seq2see.models.seq2seq import Seq2Seq
@@ -33,9 +33,7 @@ def build(settings: config.ModelSettings, source_vocabulary: int, target_vocabul
 
 def count_parameters(settings: config.ModelSettings, source_vocabulary: int, target_vocabulary: int) -> int:
     """How many numbers training has to find; shared ones count once. Nothing is allocated."""
-    with torch.device("meta"):
-        model = build(settings, source_vocabulary, target_vocabulary)
-    return sum(parameter.numel() for parameter in model.parameters())
+    return parameters_of(lambda: build(settings, source_vocabulary, target_vocabulary))
 
 
 def _check_tie(settings: config.ModelSettings, source_vocabulary: int, target_vocabulary: int) -> None:

@@ -13,6 +13,7 @@ from seq2see.config.settings import RecurrentEncoder as RecurrentEncoderSettings
 from seq2see.config.settings import TransformerEncoder as TransformerEncoderSettings
 from seq2see.models.bag_encoder import BagEncoder
 from seq2see.models.contracts import Encoder, Memory
+from seq2see.models.naming import parameters_of
 from seq2see.models.recurrent_encoder import RecurrentEncoder
 from seq2see.models.text_convolution_encoder import TextConvolutionEncoder
 from seq2see.models.transformer_encoder import TransformerEncoder
@@ -87,9 +88,7 @@ def build_classifier(settings: config.ClassifierSettings, vocabulary: int, class
 
 def count_parameters(settings: config.ClassifierSettings, vocabulary: int, classes: int) -> int:
     """How many numbers training has to find. Nothing is allocated."""
-    with torch.device("meta"):
-        model = build_classifier(settings, vocabulary, classes)
-    return sum(parameter.numel() for parameter in model.parameters())
+    return parameters_of(lambda: build_classifier(settings, vocabulary, classes))
 
 
 def _encoder(settings: config.TextEncoder, weight_VD: nn.Parameter, dropout: float) -> Encoder:

@@ -1,6 +1,5 @@
 """Classifiers with a name: the ways to read a text, in the order in which each cures the one before."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from seq2see.config.classify import (
     TextEncoder,
 )
 from seq2see.config.settings import RecurrentEncoder, TransformerEncoder
-from seq2see.errors import InputError
+from seq2see.models.naming import named
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,5 @@ CLASSIFIERS: Mapping[str, ClassifierPreset] = {
 
 def classifier_preset(name: str) -> ClassifierSettings:
     """The settings of a name in ``CLASSIFIERS``; ``InputError`` names the nearest to one that is not there."""
-    if name not in CLASSIFIERS:
-        nearest = difflib.get_close_matches(name, CLASSIFIERS, n=1, cutoff=0.0)
-        raise InputError(
-            f'there is no classifier "{name}"; did you mean "{nearest[0]}"? There are: {", ".join(CLASSIFIERS)}'
-        )
-    chosen = CLASSIFIERS[name]
+    chosen = named(name, CLASSIFIERS, "classifier")
     return ClassifierSettings(name=name, encoder=chosen.encoder, pooling=chosen.pooling, dropout=chosen.dropout)

@@ -1,6 +1,5 @@
 """Networks for pictures with a name, and what their sizes follow from."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from seq2see.config.images import (
     ImageClassifierSettings,
     PictureSize,
 )
-from seq2see.errors import InputError
+from seq2see.models.naming import named
 from seq2see.models.presets import preset
 from seq2see.nn.convolution import places
 
@@ -57,10 +56,7 @@ def encoder_for(
 
 def classifier_preset(name: str, picture: PictureSize) -> ImageClassifierSettings:
     """The settings of a name in ``IMAGE_PRESETS``; ``InputError`` names the nearest to one that is not there."""
-    if name not in IMAGE_PRESETS:
-        nearest, known = difflib.get_close_matches(name, IMAGE_PRESETS, n=1, cutoff=0.0), ", ".join(IMAGE_PRESETS)
-        raise InputError(f'there is no model "{name}" for pictures; did you mean "{nearest[0]}"? There are: {known}')
-    chosen = IMAGE_PRESETS[name]
+    chosen = named(name, IMAGE_PRESETS, "model for pictures")
     encoder = encoder_for(picture, chosen.channels, chosen.blocks, width=8 * chosen.channels)
     return ImageClassifierSettings(name=name, picture=picture, encoder=encoder, dropout=chosen.dropout)
 

@@ -23,7 +23,6 @@ from seq2see.models.recurrent_decoder import RecurrentDecoder, RecurrentDecoderS
 from seq2see.models.transformer_decoder import TransformerDecoder, TransformerDecoderState
 from seq2see.nn.embedding import OutputLayer, token_weights
 
-_UNSEEN = 0.1  # how often a piece that does not occur is taken to occur
 _AT_ONCE = 4_096  # pieces of a long prompt that a recurrent model reads in one call
 
 
@@ -57,11 +56,9 @@ class NeuralLanguageModel(LanguageModel[StateT]):
         What is read before has no gradient.
         """
 
-    @torch.no_grad()
     def expect(self, counts_V: Tensor) -> None:
-        """Begin with pieces as likely as they are in the text, instead of all alike: a log-probability is a bias."""
-        smoothed_V = counts_V.double() + _UNSEEN
-        self.decoder.output.bias_V.copy_((smoothed_V / smoothed_V.sum()).log())
+        """Begin with pieces as likely as they are in the text; see ``OutputLayer.expect``."""
+        self.decoder.output.expect(counts_V)
 
 
 class RecurrentLanguageModel(NeuralLanguageModel[RecurrentDecoderState]):

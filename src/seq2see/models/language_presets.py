@@ -1,14 +1,13 @@
 """Language models with a name, in the order in which each cures the one before, and how one is built."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from seq2see.config.lm import LanguageModelSettings, MarkovModel, RecurrentModel
 from seq2see.config.settings import TransformerDecoder
-from seq2see.errors import InputError
 from seq2see.models.language_model import LanguageModel, build_neural
 from seq2see.models.markov import MarkovChain
+from seq2see.models.naming import named
 
 RECURRENT_WIDTH = 384
 
@@ -29,16 +28,19 @@ LANGUAGE_PRESETS: Mapping[str, LanguageModelSettings] = {
     )
 }
 
+LANGUAGE_SUMMARIES: Mapping[str, str] = {
+    "markov": "Markov chain: how often each piece followed the five before it, smoothed (Chen and Goodman 1999)",
+    "rnn": "Elman network: one state is carried from piece to piece, and forgets soon",
+    "lstm": "LSTM: gates keep the state over long distances; learns the most from a short text",
+    "gru": "GRU: the LSTM's idea with two gates",
+    "gpt-tiny": "Transformer that looks back over its window (Radford et al. 2018), for up to 20 million characters",
+    "gpt-small": "Transformer that looks back over its window, for more",
+}
+
 
 def language_preset(name: str) -> LanguageModelSettings:
     """The settings of a name; ``InputError`` names the nearest to one that is not there."""
-    if name not in LANGUAGE_PRESETS:
-        nearest = difflib.get_close_matches(name, LANGUAGE_PRESETS, n=1, cutoff=0.0)
-        raise InputError(
-            f'there is no language model "{name}"; did you mean "{nearest[0]}"? '
-            f"There are: {', '.join(LANGUAGE_PRESETS)}"
-        )
-    return LANGUAGE_PRESETS[name]
+    return named(name, LANGUAGE_PRESETS, "language model")
 
 
 def build_language_model(settings: LanguageModelSettings, vocabulary: int, context: int) -> LanguageModel[Any]:

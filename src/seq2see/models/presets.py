@@ -1,6 +1,5 @@
 """Models with a name: the architectures of the field, in the order in which each cures the one before."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -14,8 +13,8 @@ from seq2see.config.settings import (
     TransformerDecoder,
     TransformerEncoder,
 )
-from seq2see.errors import InputError
 from seq2see.models.build import count_parameters
+from seq2see.models.naming import Description, named
 
 RECURRENT_WIDTH = 256
 
@@ -28,15 +27,6 @@ class Preset:
     encoder: RecurrentEncoder | TransformerEncoder
     decoder: RecurrentDecoder | TransformerDecoder
     dropout: float
-
-
-@dataclass(frozen=True)
-class Description:
-    """A row of the table of models."""
-
-    name: str
-    summary: str
-    parameters: int
 
 
 def recurrent(cell: Cell, attention: Score, summary: str) -> Preset:
@@ -101,10 +91,7 @@ def preset(
 
     ``tie = "all"`` wants one vocabulary for both sides. ``dropout`` None: the preset's own.
     """
-    if name not in PRESETS:
-        nearest = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)
-        raise InputError(f'there is no model "{name}"; did you mean "{nearest[0]}"? There are: {", ".join(PRESETS)}')
-    chosen = PRESETS[name]
+    chosen = named(name, PRESETS)
     share = chosen.dropout if dropout is None else dropout
     return ModelSettings(name=name, encoder=chosen.encoder, decoder=chosen.decoder, tie=tie, dropout=share)
 

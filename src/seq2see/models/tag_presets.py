@@ -1,12 +1,11 @@
 """Taggers with a name."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seq2see.config.settings import Cell, RecurrentEncoder, TransformerEncoder
 from seq2see.config.tag import TagModelSettings
-from seq2see.errors import InputError
+from seq2see.models.naming import named
 
 _WIDTH = 400
 
@@ -48,10 +47,5 @@ TAG_PRESETS: Mapping[str, TagPreset] = {
 
 def tag_preset(name: str) -> TagModelSettings:
     """The settings of a name in ``TAG_PRESETS``; ``InputError`` names the nearest to one that is not there."""
-    if name not in TAG_PRESETS:
-        nearest = difflib.get_close_matches(name, TAG_PRESETS, n=1, cutoff=0.0)
-        raise InputError(
-            f'there is no tagger "{name}"; did you mean "{nearest[0]}"? There are: {", ".join(TAG_PRESETS)}'
-        )
-    chosen = TAG_PRESETS[name]
+    chosen = named(name, TAG_PRESETS, "tagger")
     return TagModelSettings(name=name, encoder=chosen.encoder, dropout=chosen.dropout)

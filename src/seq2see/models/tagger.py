@@ -20,7 +20,7 @@ from seq2see.nn.dropout import Dropout
 from seq2see.nn.embedding import OutputLayer, token_weights, zero_padding
 from seq2see.nn.position import position
 from seq2see.nn.recurrent import RecurrentStack, RecurrentState, padded
-from seq2see.nn.transformer import EncoderBlock
+from seq2see.nn.transformer import EncoderBlock, visible
 from seq2see.nn.words import KnownWords, LetterReader, NgramVectors, WordVectors
 from seq2see.text.spelling import UNKNOWN_WORD
 
@@ -70,6 +70,7 @@ class TransformerReader(nn.Module):
 
     def __init__(self, settings: config.TransformerEncoder, inputs: int, dropout: float) -> None:
         super().__init__()
+        self.causal = settings.causal
         self.inputs = linear(inputs, settings.width)
         self.position = position(settings.position, settings.width, settings.heads)
         self.dropout = Dropout(dropout)
@@ -87,9 +88,10 @@ class TransformerReader(nn.Module):
         # Unit variance, to stand beside positions (section 3.4).
         x_BSD, rotation = self.position(self.inputs(vectors_BSE) * self.scale)
         x_BSD = self.dropout(x_BSD)
+        allowed = visible(valid_BS, self.causal)
         layers: list[Tensor] = []
         for block in self.blocks:
-            x_BSD, weights_BHSS = block(x_BSD, valid_BS.unsqueeze(1), rotation, want_weights)
+            x_BSD, weights_BHSS = block(x_BSD, allowed, rotation, want_weights)
             if weights_BHSS is not None:
                 layers.append(weights_BHSS)
         weights = {"encoder": torch.stack(layers, dim=1)} if want_weights else {}

@@ -1,4 +1,5 @@
-"""The encoder of the Transformer: every position looks at every other (Vaswani et al. 2017, section 3.1).
+"""The encoder of the Transformer: every position looks at every other (Vaswani et al. 2017, section 3.1), or at
+those before it alone, which is a language model's network as an encoder (Radford et al. 2018, section 3.2).
 
 B sentences · S source positions · D width · H heads · L layers.
 """
@@ -12,7 +13,7 @@ from seq2see.models.contracts import Encoder, FinalShape, Memory, MemoryShape
 from seq2see.nn.dropout import Dropout
 from seq2see.nn.embedding import Embedding, zero_padding
 from seq2see.nn.position import position
-from seq2see.nn.transformer import EncoderBlock
+from seq2see.nn.transformer import EncoderBlock, visible
 
 
 class TransformerEncoder(Encoder):
@@ -22,6 +23,7 @@ class TransformerEncoder(Encoder):
         super().__init__()
         width = settings.width
         self.shape = MemoryShape(width, FinalShape(None, 1, width))
+        self.causal = settings.causal
         self.embedding = Embedding(weight_VD, scaled=True)
         self.position = position(settings.position, width, settings.heads)
         self.dropout = Dropout(dropout)
@@ -35,9 +37,10 @@ class TransformerEncoder(Encoder):
         """See ``Encoder``."""
         x_BSD, rotation = self.position(self.embedding(source_BS))
         x_BSD = self.dropout(x_BSD)
+        allowed = visible(valid_BS, self.causal)
         layers: list[Tensor] = []
         for block in self.blocks:
-            x_BSD, weights_BHSS = block(x_BSD, valid_BS.unsqueeze(1), rotation, want_weights)
+            x_BSD, weights_BHSS = block(x_BSD, allowed, rotation, want_weights)
             if weights_BHSS is not None:
                 layers.append(weights_BHSS)
         states_BSD = zero_padding(self.norm(x_BSD), valid_BS)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PAD = 0  # the token that stands where no token is
+_UNSEEN = 0.1  # how often a token that does not occur is taken to occur
 
 
 def token_weights(vocabulary: int, width: int) -> nn.Parameter:
@@ -51,3 +52,9 @@ class OutputLayer(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """``[..., D]`` gives ``[..., V]``."""
         return F.linear(hidden, self.weight_VD, self.bias_V)
+
+    @torch.no_grad()
+    def expect(self, counts_V: Tensor) -> None:
+        """Begin with tokens as likely as they are in the data, instead of all alike: a log-probability is a bias."""
+        smoothed_V = counts_V.double() + _UNSEEN
+        self.bias_V.copy_((smoothed_V / smoothed_V.sum()).log())

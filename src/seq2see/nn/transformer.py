@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seq2see.nn.attention import KeyValue, MultiHeadAttention, attend, attend_together
+from seq2see.nn.attention import KeyValue, MultiHeadAttention, attend, attend_together, lower_triangle
 from seq2see.nn.dropout import Dropout
 from seq2see.nn.position import Rotation
 
@@ -91,6 +91,12 @@ class SelfAttention(nn.Module):
             want_weights=want_weights,
         )
         return self.multihead.merge(context_BHTK), present, weights_BHTS
+
+
+def visible(valid_BS: Tensor, causal: bool) -> Tensor:
+    """Which positions a position may look at: all valid ones ``[B, 1, S]``, or those up to itself ``[B, S, S]``."""
+    valid_B1S = valid_BS.unsqueeze(1)
+    return valid_B1S & lower_triangle(valid_BS.shape[1], valid_BS.device) if causal else valid_B1S
 
 
 class EncoderBlock(nn.Module):

@@ -14,7 +14,6 @@ from seq2see.config.toml import Table, parse
 from seq2see.data.cache import CachedPairs, cache_key, open_or_build
 from seq2see.data.image_batches import CaptionBatch, CaptionBatches, Supply
 from seq2see.data.tally import Pair
-from seq2see.errors import InputError
 from seq2see.evaluation.metrics import higher_is_better, value
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.captioner import Captioner, build_captioner
@@ -22,10 +21,21 @@ from seq2see.tasks.caption_scoring import evaluate_captions, references_of
 from seq2see.tasks.captioning import Describer, captions_of, foreseen, loss_of
 from seq2see.tasks.captions import CaptionRun
 from seq2see.tasks.folder import TOKENISER, load_weights, open_folder
-from seq2see.tasks.gallery import Found, Gallery, default_name, galleries, open_found, surveyed, without_places
+from seq2see.tasks.gallery import (
+    Found,
+    Gallery,
+    data_name,
+    default_name,
+    galleries,
+    made_of,
+    open_found,
+    picture_rules,
+    surveyed,
+)
 from seq2see.tasks.image_choices import CaptionStatistics, choose_captioner
 from seq2see.tasks.neighbours import CAPTIONS, PICTURES, Neighbours
-from seq2see.tasks.resuming import digest, fingerprint
+from seq2see.tasks.reporting import tell
+from seq2see.tasks.resuming import digest
 from seq2see.tasks.task import Ground, Prepared
 from seq2see.text.tokeniser import Tokeniser, TokeniserPair
 from seq2see.training.batch import LossFunction
@@ -34,7 +44,6 @@ from seq2see.training.loss import cross_entropy
 from seq2see.training.progress import Development
 
 _SAMPLES = 4  # dev pictures whose captions are shown as they improve
-_MEASURED = 4_096  # training pictures whose mean and spread scale all
 _RULES = DataSettings(max_pieces=1_000)  # of captions as targets of pairs; their sources are empty
 
 
@@ -43,7 +52,8 @@ class CaptionTask:
 
     name = "caption"
     data_key = "file"
-    try_it = "seq2see predict {run} PICTURE, or: seq2see see {run} PICTURE --html picture.html"
+    donors: tuple[str, ...] = ()
+    try_it = "seq2see predict {run} PICTURE, or: seq2see see {run} PICTURE --html page.html"
 
     def default_name(self, given: Table, origin: Path | None) -> str:
         return default_name(_rules(given, origin))
@@ -67,13 +77,11 @@ TASK = CaptionTask()
 
 
 def _rules(given: Table, origin: Path | None) -> PictureData:
-    rules = parse(PictureData, given.get("data", {}), origin, "data")
-    if rules.file is None and rules.source is None:
-        raise InputError(
-            "no pictures given: name a folder, tar or zip with pictures and captions in it, or --source with the "
-            "pictures and --target with the captions"
-        )
-    return rules
+    wanted = (
+        "a folder, tar or zip with pictures and captions in it, or --source with the pictures and --target with the "
+        "captions"
+    )
+    return picture_rules(given, origin, wanted)
 
 
 def _prepare(ground: Ground, found: Found) -> Prepared[CaptionBatch]:
@@ -85,28 +93,19 @@ def _prepare(ground: Ground, found: Found) -> Prepared[CaptionBatch]:
     settings, reasons = choose_captioner(
         surveys[0], captions, ground.given, model=ground.request.model, origin=ground.origin
     )
-    for reason in reasons:
-        note(reason)
+    tell(note, reasons)
     if not ground.resumed:
         ground.begin(settings)
     folder = ground.folder / "cache"
     training, dev = galleries(found, surveys, settings.model.picture, folder, note, check)
     tokeniser = _tokeniser(ground, training, settings)
     note(f"vocabulary: {tokeniser.size:,} pieces")
-    made_of = fingerprint(
-        settings.model_copy(update={"data": without_places(settings.data)}),
-        {
-            "content of the data": surveys[0].content,
-            "content of the held-out data": surveys[1].content if surveys[1] else "",
-            "tokenisers": digest(tokeniser.to_json()),
-        },
-    )
-    ground.agree(settings, made_of)
+    fingerprint = made_of(settings, surveys, {"tokenisers": digest(tokeniser.to_json())})
+    ground.agree(settings, fingerprint)
     cached = _cached(ground, training, tokeniser, digest([surveys[0].content, list(training.keys)]))
-    for sentence in cached.report.sentences():
-        note(sentence)
+    tell(note, cached.report.sentences())
     supply = Supply(training.pictures, settings.data, settings.training.seed)
-    judge = Judge(settings, tokeniser, dev, _data_name(found, dev), ground.interrupt, ground.folder)
+    judge = Judge(settings, tokeniser, dev, data_name(found, dev), ground.interrupt, ground.folder)
     return Prepared(
         settings=settings,
         files=(TOKENISER, PICTURES, CAPTIONS),
@@ -115,7 +114,7 @@ def _prepare(ground: Ground, found: Found) -> Prepared[CaptionBatch]:
         loss=objective(settings.training.label_smoothing),
         develop=judge.develop if len(dev) else None,
         evaluate=judge.evaluate if len(dev) else lambda model: None,
-        fingerprint=made_of,
+        fingerprint=fingerprint,
         data=found.training.name,
     )
 
@@ -148,15 +147,8 @@ def _pairs(training: Gallery) -> Iterator[Pair]:
 def _fresh(settings: CaptionSettings, tokeniser: Tokeniser, training: Gallery) -> Captioner:
     """A model that knows nothing yet but how bright pictures are."""
     model = build_captioner(settings.model, tokeniser.size)
-    model.encoder.scale.learn(training.pictures.pictures(training.some(_MEASURED).rows_N))
+    model.encoder.scale.learn(training.measured())
     return model
-
-
-def _data_name(found: Found, dev: Gallery) -> str:
-    """Which pictures the dev scores are of."""
-    if found.dev is not None:
-        return f"{found.dev.name}, {len(dev):,} pictures"
-    return f"{found.training.name} ({len(dev):,} of its pictures, by their hash)"
 
 
 def objective(smoothing: float) -> LossFunction[CaptionBatch]:

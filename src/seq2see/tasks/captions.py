@@ -4,56 +4,33 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from seq2see.config.images import CaptionSettings
-from seq2see.config.settings import EvaluationSettings, SearchSettings
-from seq2see.config.toml import merged, parse
+from seq2see.config.settings import SearchSettings
 from seq2see.data.images import open_pictures
 from seq2see.data.picture_files import picture_files
 from seq2see.data.pictures import Raw, fitted
-from seq2see.errors import InputError
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.captioner import Captioner
-from seq2see.search.hypothesis import Hypothesis
-from seq2see.search.rules import ForbidWords, Rule
+from seq2see.search.rules import Rule
 from seq2see.tasks.caption_scoring import evaluate_captions, untrained
 from seq2see.tasks.caption_seeing import see_captioned
 from seq2see.tasks.captioning import Describer, captions_of, described
 from seq2see.tasks.gallery import AT_ONCE, exhibited
 from seq2see.tasks.neighbours import Neighbours
 from seq2see.tasks.picture_views import PictureView
-from seq2see.tasks.prediction import single_line
-from seq2see.tasks.run import Answer, Asked, Held, Run, search_settings
-from seq2see.text.tokeniser import UNK, Tokeniser
+from seq2see.tasks.prediction import Prediction, forbidden, forced_ids, worded
+from seq2see.tasks.run import search_settings
+from seq2see.tasks.writer_run import WriterRun, evaluation_settings
+from seq2see.text.tokeniser import Tokeniser
 
 
 @dataclass(frozen=True)
-class Caption:
-    """What a model writes of one picture.
-
-    ``log_probs`` has one natural logarithm for each of ``pieces``, the end included where the model ended by itself
-    (``finished == "eos"``); ``"length"`` means that the limit cut it off, ``"copied"`` that there was no picture.
-    """
-
-    source: str
-    text: str
-    score: float
-    finished: str
-    pieces: tuple[str, ...] = ()
-    log_probs: tuple[float, ...] = ()
-    alternatives: tuple["Caption", ...] = ()
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class CaptionRun(Run):
-    """A trained writer of captions in its folder."""
+class CaptionRun(WriterRun):
+    """A trained writer of captions in its folder. An input is the path of a picture."""
 
     settings: CaptionSettings
     model: Captioner
@@ -64,50 +41,7 @@ class CaptionRun(Run):
         """The model and its tokeniser."""
         return Describer(self.model, self.tokeniser)
 
-    def answers(
-        self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
-    ) -> Iterator[Answer]:
-        """See :meth:`Run.answers`. An input is the path of a picture; it has as many lines as the n-best list."""
-        if asked.stream:
-            asked.refuse("caption")
-        search = asked.settings(self.settings.search)
-        for each in self.stream(
-            inputs, prefix=asked.prefix, forbid=asked.forbid, search=search, window=window, check=check
-        ):
-            texts = [single_line(one.text) for one in (each, *each.alternatives)]
-            yield Answer(tuple(texts + [""] * (search.nbest - len(texts))), {"source": each.source, **_facts(each)})
-
-    def score(
-        self,
-        held: Held,
-        *,
-        asked: Asked,
-        metrics: Sequence[str] | None = None,
-        tokenize: str | None = None,
-        versus: Run | None = None,
-        check: Callable[[], None] = lambda: None,
-    ) -> Evaluation:
-        """See :meth:`Run.score`."""
-        if versus is not None and not isinstance(versus, CaptionRun):
-            raise InputError(f"{versus.folder} is a run of the task {versus.settings.task}, this one of caption")
-        return self.evaluate(
-            held.data,
-            source=held.source,
-            target=held.target,
-            columns=held.columns,
-            search=asked.settings(self.settings.search) if asked.search or asked.assignments else None,
-            metrics=metrics,
-            tokenize=tokenize,
-            versus=versus,
-            check=check,
-        )
-
-    def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> PictureView:
-        """See :meth:`Run.view`. ``text`` is the path of a picture."""
-        asked = asked or Asked()
-        return self.see(text, target=target, search=asked.settings(self.settings.search))
-
-    def predict(self, path: str | Path, *, search: SearchSettings | None = None) -> Caption:
+    def predict(self, path: str | Path, *, search: SearchSettings | None = None) -> Prediction:
         """A caption for the picture at ``path``; for many, :meth:`stream` is faster."""
         return next(self.stream([str(path)], search=search))
 
@@ -120,21 +54,21 @@ class CaptionRun(Run):
         search: SearchSettings | None = None,
         window: int = 1_024,
         check: Callable[[], None] = lambda: None,
-    ) -> Iterator[Caption]:
+    ) -> Iterator[Prediction]:
         """Captions one by one, in order, in constant memory; a blank path has a blank answer.
 
         Raises:
             InputError: there is no picture at a path, or it cannot be decoded; or ``prefix`` holds no word of the
                 model's.
         """
-        settings, forced = search or self.settings.search, self._forced(prefix)
+        settings, forced = search or self.settings.search, forced_ids(self.tokeniser, prefix)
         remaining, key = iter(paths), 0
         while some := list(islice(remaining, window)):
             asked = [path for path in some if path.strip()]
             raws = picture_files(asked, self.settings.data.max_unpacked_bytes, check)
-            found = self._captions(raws, settings, self._rules(forbid), forced, key, check)
+            found = self._captions(raws, settings, forbidden(self.tokeniser, forbid), forced, key, check)
             for path in some:
-                yield next(found) if path.strip() else Caption(path, "", 0.0, "copied")
+                yield next(found) if path.strip() else Prediction(path, "", 0.0, "copied")
             key += len(asked)
 
     def _captions(
@@ -145,7 +79,7 @@ class CaptionRun(Run):
         prefix: Sequence[int],
         first_key: int,
         check: Callable[[], None],
-    ) -> Iterator[Caption]:
+    ) -> Iterator[Prediction]:
         for start in range(0, len(raws), AT_ONCE):
             some = raws[start : start + AT_ONCE]
             pictures_BCHW = torch.stack([self._fitted(raw) for raw in some])
@@ -159,31 +93,11 @@ class CaptionRun(Run):
                 check=check,
             )
             for raw, hypotheses in zip(some, several, strict=True):
-                first, *others = [self._worded(raw.name, each) for each in hypotheses]
+                first, *others = [worded(self.tokeniser, raw.name, each) for each in hypotheses]
                 yield replace(first, alternatives=tuple(others))
 
     def _fitted(self, raw: Raw) -> Tensor:
         return fitted(raw, self.settings.model.picture, self.settings.data.max_picture_pixels)
-
-    def _worded(self, source: str, hypothesis: Hypothesis) -> Caption:
-        encoding = self.tokeniser.decode_with_spans(hypothesis.tokens)
-        return Caption(
-            source, encoding.text, hypothesis.score, hypothesis.finished, encoding.pieces, hypothesis.log_probs
-        )
-
-    def _forced(self, prefix: str) -> tuple[int, ...]:
-        encoding = self.tokeniser.encode(prefix)
-        if UNK in encoding.ids:
-            start, end = encoding.spans[encoding.ids.index(UNK)]
-            word = encoding.text[start:end]
-            raise InputError(f"the prefix {prefix!r} holds {word!r}, which is no word of this model; leave it out")
-        return encoding.ids
-
-    def _rules(self, forbid: Sequence[str]) -> list[Rule]:
-        # A word is another piece at the start of a caption than after a blank.
-        spellings = {self.tokeniser.encode(form).ids for word in forbid if word.strip() for form in (word, " " + word)}
-        known = sorted(ids for ids in spellings if UNK not in ids)
-        return [ForbidWords(tuple(known))] if known else []
 
     def see(
         self,
@@ -227,15 +141,7 @@ class CaptionRun(Run):
         pictures = open_pictures(
             data, source, target, columns=columns, most_bytes=rules.max_unpacked_bytes, check=check
         )
-        given: dict[str, Any] = {"metrics": list(metrics) if metrics else None, "tokenize": tokenize}
-        chosen = parse(
-            EvaluationSettings,
-            merged(
-                self.settings.evaluation.model_dump(mode="json"),
-                {name: value for name, value in given.items() if value is not None},
-            ),
-            within="evaluation",
-        )
+        chosen = evaluation_settings(self.settings.evaluation, metrics, tokenize)
         others: tuple[str, list[str]] | None = None
         if versus is not None:
             with exhibited(pictures, versus.settings.model.picture, rules, check) as (gallery, _):
@@ -261,18 +167,4 @@ class CaptionRun(Run):
                 versus=others,
                 check=check,
             )
-        notes = (self.note, versus.note if versus else "", *said, *result.notes)
-        return replace(result, notes=tuple(note for note in notes if note))
-
-
-def _facts(caption: Caption) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "text": caption.text,
-        "score": caption.score,
-        "finished": caption.finished,
-        "pieces": caption.pieces,
-        "log_probs": caption.log_probs,
-    }
-    if caption.alternatives:
-        facts["alternatives"] = [_facts(each) for each in caption.alternatives]
-    return facts
+        return self.noted(result, versus, *said)

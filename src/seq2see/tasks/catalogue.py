@@ -9,7 +9,7 @@ from seq2see.tasks.folder import CONFIG, require_run
 from seq2see.tasks.run import Run
 from seq2see.tasks.task import Task
 
-NAMES = ("translate", "tag", "classify", "lm", "caption", "forecast")
+NAMES = ("translate", "tag", "classify", "lm", "masked", "caption", "forecast")
 DEFAULT = "translate"
 
 
@@ -36,6 +36,10 @@ def task_named(name: object) -> Task:
             from seq2see.tasks import lm
 
             return lm.TASK
+        case "masked":
+            from seq2see.tasks import masked
+
+            return masked.TASK
         case "caption":
             from seq2see.tasks import caption
 

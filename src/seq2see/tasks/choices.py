@@ -10,6 +10,7 @@ from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.build import count_parameters
 from seq2see.models.presets import PRESETS, preset
+from seq2see.tasks.donor import gentler
 from seq2see.tasks.request import require_model
 
 _ANY = 8  # pieces of a vocabulary
@@ -118,6 +119,7 @@ def _training(survey: Survey, decoder: object, given: Mapping[str, Any], reasons
         minutes = float(min(60, max(2, round(survey.pairs * _words(survey) / 12_000))))
         training["minutes"] = minutes
         reasons.append(f"budget: {minutes:g} minutes (set it with --minutes, --epochs or --steps)")
+    gentler(training, given, reasons)
     return training
 
 

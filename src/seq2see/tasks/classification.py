@@ -1,7 +1,7 @@
 """A trained classifier of texts in Python: predict, see, evaluate."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from math import exp
 from pathlib import Path
@@ -18,32 +18,12 @@ from seq2see.models.classifier import Classifier
 from seq2see.tasks import classify_seeing
 from seq2see.tasks.classify_scoring import evaluate_labels
 from seq2see.tasks.classifying import TextClassifier, ranked
+from seq2see.tasks.label_run import Classification, LabelRun
 from seq2see.tasks.labelled_corpus import unknown_labels
-from seq2see.tasks.run import Answer, Asked, Held, Run, View
+from seq2see.tasks.run import Asked, View
 from seq2see.text.tokeniser import Tokeniser
 
 _BEST = 5  # labels whose probability is told
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The likeliest labels of a text, best first, with their probabilities; none for a blank text."""
-
-    source: str
-    probabilities: tuple[tuple[str, float], ...]
-
-    @property
-    def label(self) -> str:
-        """The likeliest one; empty for a blank text."""
-        return self.probabilities[0][0] if self.probabilities else ""
-
-    @property
-    def probability(self) -> float:
-        """Of :attr:`label`; 0 for a blank text."""
-        return self.probabilities[0][1] if self.probabilities else 0.0
-
-    def __str__(self) -> str:
-        return self.label
 
 
 @dataclass(frozen=True)
@@ -56,9 +36,10 @@ class LabelView(View):
 
 
 @dataclass(frozen=True)
-class ClassificationRun(Run):
-    """A trained classifier in its folder."""
+class ClassificationRun(LabelRun):
+    """A trained classifier of texts in its folder."""
 
+    told = _BEST
     settings: ClassifySettings
     model: Classifier
     tokeniser: Tokeniser
@@ -68,48 +49,6 @@ class ClassificationRun(Run):
     def classifier(self) -> TextClassifier:
         """The model with its tokeniser and labels."""
         return TextClassifier(self.model, self.tokeniser, self.labels, self.settings.data.max_pieces)
-
-    def answers(
-        self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
-    ) -> Iterator[Answer]:
-        """See :meth:`Run.answers`. With an n-best list each input has as many lines as the list is long."""
-        asked.refuse("classify", "nbest")
-        lines = asked.search.get("nbest") or 1
-        for found in self.stream(inputs, best=max(lines, _BEST), window=window, check=check):
-            labels = [label for label, _ in found.probabilities[:lines]]
-            facts = {
-                "source": found.source,
-                "label": found.label,
-                "probability": found.probability,
-                "probabilities": dict(found.probabilities),
-            }
-            yield Answer(tuple(labels + [""] * (lines - len(labels))), facts)
-
-    def score(
-        self,
-        held: Held,
-        *,
-        asked: Asked,
-        metrics: Sequence[str] | None = None,
-        tokenize: str | None = None,
-        versus: Run | None = None,
-        check: Callable[[], None] = lambda: None,
-    ) -> Evaluation:
-        """See :meth:`Run.score`."""
-        asked.refuse("classify")
-        if tokenize is not None:
-            raise InputError("--tokenize is BLEU's: a run of the task classify has no use for it; leave it out")
-        if versus is not None and not isinstance(versus, ClassificationRun):
-            raise InputError(f"{versus.folder} is no run that gives labels to texts; compare with one that is")
-        return self.evaluate(
-            held.data,
-            source=held.source,
-            target=held.target,
-            columns=held.columns,
-            metrics=metrics,
-            versus=versus,
-            check=check,
-        )
 
     def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> View:
         """See :meth:`Run.view`."""
@@ -190,5 +129,4 @@ class ClassificationRun(Run):
             versus=(str(versus.folder), versus.classifier) if versus else None,
             check=check,
         )
-        said = (self.note, versus.note if versus else "", *opened.notes, *tally.sentences(), *strange, *result.notes)
-        return replace(result, notes=tuple(note for note in said if note))
+        return self.noted(result, versus, *opened.notes, *tally.sentences(), *strange)

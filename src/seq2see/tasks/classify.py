@@ -4,7 +4,7 @@ Pictures are labelled by `classify_images.py`, to which everything is handed ove
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from seq2see.data.images import holds_pictures
 from seq2see.data.labelled_batches import LabelledBatches
 from seq2see.data.labels import Labels, count_labels, plain_label
 from seq2see.data.tally import Tally
+from seq2see.errors import InputError
 from seq2see.evaluation.classes import accuracy_counts, macro_f1
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.classifier import Classifier, build_classifier
@@ -41,6 +42,7 @@ from seq2see.tasks.labelled_corpus import (
     survey_sentences,
     unknown_labels,
 )
+from seq2see.tasks.reporting import tell
 from seq2see.tasks.resuming import digest, fingerprint
 from seq2see.tasks.run import Run
 from seq2see.tasks.task import Ground, Prepared, Task
@@ -60,7 +62,8 @@ class Classify:
 
     name = "classify"
     data_key = "file"
-    try_it = "seq2see predict {run} INPUT, or: seq2see see {run} INPUT"
+    donors: tuple[str, ...] = ("lm", "masked", "classify", "translate")
+    try_it = 'seq2see predict {run} "TEXT", or: seq2see see {run} "TEXT" --html page.html'
 
     def default_name(self, given: Table, origin: Path | None) -> str:
         data = given.get("data", {})
@@ -70,6 +73,8 @@ class Classify:
 
     def open_data(self, given: Table, origin: Path | None, interrupt: Interrupt) -> Callable[[Ground], Prepared[Any]]:
         if are_pictures(given.get("data", {})):
+            if given.get("training", {}).get("init_from") is not None:
+                raise InputError("--init-from: a classifier of pictures begins with no other run; leave it out")
             return _pictures().open_data(given, origin, interrupt)
         data = parse(LabelledDataSettings, given.get("data", {}), origin, "data")
         corpus = open_examples(data, interrupt.check)
@@ -111,19 +116,19 @@ def _pictures() -> Task:
 def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     """Read and survey the texts, count the labels, settle the settings, train the tokeniser, fill the cache."""
     check, note, tally = ground.interrupt.check, ground.note, Tally()
-    _tell(note, corpus.pairs.notes)
+    tell(note, corpus.pairs.notes)
     corpus, found = surveyed(corpus, tally, check)
-    _tell(note, (*tally.sentences(), *survey_sentences(found)))
+    tell(note, (*tally.sentences(), *survey_sentences(found)))
     where = corpus.pairs.name
     count = count_labels(corpus.training(Tally(), check), where, check)
     labels = Labels.load(ground.folder / LABELS) if ground.resumed else require_labels(count, where)
     if ground.request.force:  # other data are refused further down, but not then
         require_known(labels, count, where)
-    _tell(note, balance(count))
+    tell(note, balance(count))
     largest = max(map(count.share, count.counts))
     choice = choose(found, largest, ground.given, model=ground.request.model, origin=ground.origin)
     settings = choice.settings
-    _tell(note, choice.reasons)
+    tell(note, choice.reasons)
     development = _development(corpus, labels, note, check)
     data_hash = content_hash(corpus.pairs, check)
     tokeniser = _tokeniser(ground, corpus, settings, labels)
@@ -147,7 +152,9 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     return Prepared(
         settings=settings,
         files=(TOKENISER, LABELS),
-        model=lambda: build_classifier(settings.model, tokeniser.size, len(labels)),
+        model=lambda: ground.begun(
+            build_classifier(settings.model, tokeniser.size, len(labels)), leave=_fresh(ground, labels)
+        ),
         batches=_batches(cached, tokeniser, settings),
         loss=classification(settings),
         develop=judge.develop if development else None,
@@ -155,11 +162,6 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
         fingerprint=made_of,
         data=" and ".join(place for place in places if place),
     )
-
-
-def _tell(note: Callable[[str], None], sentences: Iterable[str]) -> None:
-    for sentence in sentences:
-        note(sentence)
 
 
 def _development(
@@ -174,7 +176,7 @@ def _development(
     else:
         most = " (data.held_out_most)" if len(found) == corpus.rules.held_out_most else ""
         note(f"dev: {len(found):,} examples of {corpus.dev.name}{most}")
-    _tell(note, unknown_labels(found, labels, corpus.dev.name if corpus.dev else "held out"))
+    tell(note, unknown_labels(found, labels, corpus.dev.name if corpus.dev else "held out"))
     return found
 
 
@@ -185,10 +187,20 @@ def _tokeniser(ground: Ground, corpus: Corpus, settings: ClassifySettings, label
     ground.begin(settings)
     check = ground.interrupt.check
     labels.save(ground.folder / LABELS)
-    texts = (pair.source for pair in corpus.training(Tally(), check))
-    tokeniser = Tokeniser.train(texts, settings.text, check)
+    if ground.donor is not None:
+        tokeniser = ground.donor.tokenisers.source
+    else:
+        texts = (pair.source for pair in corpus.training(Tally(), check))
+        tokeniser = Tokeniser.train(texts, settings.text, check)
     TokeniserPair(tokeniser, tokeniser).save(ground.folder / TOKENISER)
     return tokeniser
+
+
+def _fresh(ground: Ground, labels: Labels) -> tuple[str, ...]:
+    """Weights that a donor does not give: those of the labels, unless it has the same ones."""
+    donor = ground.donor
+    same = donor is not None and donor.task == "classify" and Labels.load(donor.folder / LABELS).names == labels.names
+    return () if same else ("output.",)
 
 
 def _cached(

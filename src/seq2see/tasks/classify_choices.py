@@ -11,6 +11,7 @@ from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.classifier import count_parameters
 from seq2see.models.classifier_presets import CLASSIFIERS, classifier_preset
+from seq2see.tasks.donor import gentler
 from seq2see.tasks.request import require_model
 
 _ANY = 8  # pieces of a vocabulary
@@ -134,6 +135,7 @@ def _training(survey: Survey, encoder: object, given: Mapping[str, Any], reasons
     if not any(budget in given for budget in ("minutes", "epochs", "steps")):
         training["epochs"] = next((epochs for epochs, most in _EPOCHS if survey.pairs <= most), 2.0)
         reasons.append(f"budget: {training['epochs']:g} passes over the data (--epochs, --minutes or --steps sets it)")
+    gentler(training, given, reasons)
     return training
 
 

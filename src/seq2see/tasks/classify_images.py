@@ -20,7 +20,17 @@ from seq2see.evaluation.classes import accuracy_counts, macro_f1
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.image_classifier import ImageClassifier
 from seq2see.tasks.folder import load_weights, open_folder
-from seq2see.tasks.gallery import Found, Gallery, default_name, galleries, open_found, surveyed, without_places
+from seq2see.tasks.gallery import (
+    Found,
+    Gallery,
+    data_name,
+    default_name,
+    galleries,
+    made_of,
+    open_found,
+    picture_rules,
+    surveyed,
+)
 from seq2see.tasks.image_choices import choose_classifier
 from seq2see.tasks.image_classification import (
     LABELS,
@@ -29,7 +39,7 @@ from seq2see.tasks.image_classification import (
     evaluate_gallery,
     scores_of,
 )
-from seq2see.tasks.resuming import fingerprint
+from seq2see.tasks.reporting import tell
 from seq2see.tasks.task import Ground, Prepared
 from seq2see.training.batch import LossFunction
 from seq2see.training.interrupt import Interrupt
@@ -37,7 +47,6 @@ from seq2see.training.loss import cross_entropy
 from seq2see.training.progress import Development
 
 _SAMPLES = 4  # dev pictures whose classes are shown as they improve
-_MEASURED = 4_096  # training pictures whose mean and spread scale all
 
 
 class ClassifyImages:
@@ -45,7 +54,8 @@ class ClassifyImages:
 
     name = "classify"
     data_key = "file"
-    try_it = "seq2see predict {run} PICTURE, or: seq2see see {run} PICTURE --html picture.html"
+    donors: tuple[str, ...] = ()
+    try_it = "seq2see predict {run} PICTURE, or: seq2see see {run} PICTURE --html page.html"
 
     def default_name(self, given: Table, origin: Path | None) -> str:
         return default_name(_rules(given, origin))
@@ -69,10 +79,7 @@ CLASSIFY_IMAGES = ClassifyImages()
 
 
 def _rules(given: Table, origin: Path | None) -> PictureData:
-    rules = parse(PictureData, given.get("data", {}), origin, "data")
-    if rules.file is None and rules.source is None:
-        raise InputError("no pictures given: name a folder, tar, zip or IDX file, or --source and --target")
-    return rules
+    return picture_rules(given, origin, "a folder, tar, zip or IDX file, or --source and --target")
 
 
 def _prepare(ground: Ground, found: Found) -> Prepared[ImageBatch]:
@@ -83,25 +90,18 @@ def _prepare(ground: Ground, found: Found) -> Prepared[ImageBatch]:
     settings, reasons = choose_classifier(
         surveys[0], len(labels), ground.given, model=ground.request.model, origin=ground.origin
     )
-    for reason in reasons:
-        note(reason)
+    tell(note, reasons)
     if not ground.resumed:
         ground.begin(settings)
         labels.save(ground.folder / LABELS)
-    made_of = fingerprint(
-        settings.model_copy(update={"data": without_places(settings.data)}),
-        {
-            "content of the data": surveys[0].content,
-            "content of the held-out data": surveys[1].content if surveys[1] else "",
-        },
-    )
-    ground.agree(settings, made_of)
+    fingerprint = made_of(settings, surveys, {})
+    ground.agree(settings, fingerprint)
     training, dev = galleries(found, surveys, settings.model.picture, ground.folder / "cache", note, check)
     seed = settings.training.seed
     numbers_N = torch.tensor(class_numbers(training, labels))
     supply = Supply(training.pictures, settings.data, seed)
     batches = ImageBatches(supply, training.rows_N, numbers_N, settings.training.batch_tokens)
-    judge = Judge(settings, labels, dev, _data_name(found, dev), ground.interrupt, ground.folder)
+    judge = Judge(settings, labels, dev, data_name(found, dev), ground.interrupt, ground.folder)
     return Prepared(
         settings=settings,
         files=(LABELS,),
@@ -110,8 +110,9 @@ def _prepare(ground: Ground, found: Found) -> Prepared[ImageBatch]:
         loss=objective(settings.training.label_smoothing),
         develop=judge.develop if len(dev) else None,
         evaluate=judge.evaluate if len(dev) else lambda model: None,
-        fingerprint=made_of,
+        fingerprint=fingerprint,
         data=found.training.name,
+        try_it=CLASSIFY_IMAGES.try_it,
     )
 
 
@@ -135,15 +136,8 @@ def _labels(pictures: PictureSet, note: Callable[[str], None]) -> Labels:
 def _fresh(settings: ClassifyImagesSettings, labels: Labels, training: Gallery) -> ImageClassifier:
     """A model that knows nothing yet but how bright pictures are."""
     model = ImageClassifier(settings.model, len(labels))
-    model.scale.learn(training.pictures.pictures(training.some(_MEASURED).rows_N))
+    model.scale.learn(training.measured())
     return model
-
-
-def _data_name(found: Found, dev: Gallery) -> str:
-    """Which pictures the dev scores are of."""
-    if found.dev is not None:
-        return f"{found.dev.name}, {len(dev):,} pictures"
-    return f"{found.training.name} ({len(dev):,} of its pictures, by their hash)"
 
 
 def objective(smoothing: float) -> LossFunction[ImageBatch]:

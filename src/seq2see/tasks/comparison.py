@@ -17,7 +17,7 @@ from seq2see.tasks.outcome import metrics_rows
 from seq2see.tasks.reporting import Reporter
 from seq2see.tasks.request import TrainRequest
 from seq2see.tasks.run import Asked, Held, Run
-from seq2see.tasks.training import train_run
+from seq2see.tasks.training import rehearse, train_run
 from seq2see.training.interrupt import Interrupt
 from seq2see.viewing.comparison import ComparisonData, Competitor, Difference, write_comparison
 from seq2see.viewing.report import ScoreLine
@@ -46,6 +46,7 @@ def compare_models(
 ) -> Compared:
     """Train each of ``models`` as ``request`` says, score it, and write ``comparison.html`` and ``comparison.json``.
 
+    The settings of all are settled before the first is trained: a slip in the last name costs no training.
     A model whose run in ``folder`` is finished is not trained again, and one that was stopped goes on: the same
     command resumes the whole comparison.
 
@@ -58,14 +59,19 @@ def compare_models(
     """
     if len(models) < 2 or len(set(models)) < len(models):
         raise InputError(f"models: {', '.join(models) or 'none'}; name two or more, each once")
+    if "-" in (request.data, request.source, request.target):
+        raise InputError("standard input can be read once, but every model reads the data: name a file")
+    asked = {model: _request(request, model, folder) for model in models}
+    for model, each in asked.items():
+        if not each.resume:
+            try:
+                rehearse(each, interrupt)
+            except InputError as error:
+                raise InputError(f"--models {model}: {error}") from None
     runs: dict[str, Run] = {}
     for number, model in enumerate(models, start=1):
         reporter.say(f"model {number} of {len(models)}: {model}")
-        place = folder / model
-        begun = (place / CONFIG).exists()
-        runs[model] = train_run(
-            replace(request, model=model, out=place, resume=begun), reporter=reporter, interrupt=interrupt
-        )
+        runs[model] = train_run(asked[model], reporter=reporter, interrupt=interrupt)
     evaluations: dict[str, Evaluation] = {}
     if held is not None:
         for model, run in runs.items():
@@ -76,6 +82,12 @@ def compare_models(
     write_comparison(folder / PAGE, compared)
     write_atomic(folder / FIGURES, json.dumps(_figures(compared), ensure_ascii=False, indent=1) + "\n")
     return Compared(folder, runs, evaluations, compared)
+
+
+def _request(request: TrainRequest, model: str, folder: Path) -> TrainRequest:
+    """To train one of the models, or to go on with it."""
+    place = folder / model
+    return replace(request, model=model, out=place, resume=(place / CONFIG).exists())
 
 
 def _differences(

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from seq2see.config.settings import SearchSettings
 from seq2see.search.hypothesis import Hypothesis
-from seq2see.search.rules import ForbidTokens, ForbidWords, Rule
+from seq2see.search.rules import ForbidTokens
 from seq2see.search.search import search
 from seq2see.tasks.lm_scoring import Reader
-from seq2see.text.tokeniser import EOS, SOS, UNK, Encoding
+from seq2see.tasks.prediction import forbidden
+from seq2see.text.tokeniser import EOS, SOS, Encoding
 
 LENGTH = 300  # pieces written where no max_length says otherwise
 _ROWS = 32  # written side by side
@@ -81,7 +82,7 @@ def go_on(
                 sentences=len(rows),
                 settings=settings,
                 max_lengths=[settings.max_length or LENGTH] * len(rows),
-                rules=(ForbidTokens((EOS,)), *_forbidden(reader, forbid)),  # a text of this kind has no end
+                rules=(ForbidTokens((EOS,)), *forbidden(reader.tokeniser, forbid)),  # a text of this kind has no end
                 sentence_keys=[keys[row] for row in rows],
                 device=reader.device,
                 check=check,
@@ -110,13 +111,6 @@ def _step(reader: Reader, tokens_N: Tensor, prompted: Any) -> tuple[Tensor, Prom
     read_N = tokens_N if prompted.last_N is None else prompted.last_N
     logits_NV, state, _ = reader.model.step(read_N, prompted.state)
     return logits_NV, Prompted(state, None), None
-
-
-def _forbidden(reader: Reader, words: Sequence[str]) -> list[Rule]:
-    # A word is another piece at the beginning of a text than after a blank.
-    spellings = {reader.tokeniser.encode(form).ids for word in words if word.strip() for form in (word, " " + word)}
-    known = sorted(ids for ids in spellings if UNK not in ids)
-    return [ForbidWords(tuple(known))] if known else []
 
 
 def continuations(

@@ -4,7 +4,7 @@ C series · T steps · B windows · G values of a window that are predicted · P
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from seq2see.tasks.forecast_choices import choose
 from seq2see.tasks.forecast_judge import Judge
 from seq2see.tasks.forecast_store import STORE, known_of, read_known
 from seq2see.tasks.forecasting import ForecastRun
+from seq2see.tasks.reporting import tell
 from seq2see.tasks.resuming import digest, fingerprint
 from seq2see.tasks.task import Ground, Prepared
 from seq2see.training.interrupt import Interrupt
@@ -37,7 +38,8 @@ class Forecast:
 
     name = "forecast"
     data_key = "file"
-    try_it = "seq2see predict {run} DATA, or: seq2see see {run} DATA"
+    donors: tuple[str, ...] = ()
+    try_it = "seq2see predict {run} SERIES.csv, or: seq2see see {run} SERIES.csv --html page.html"
 
     def default_name(self, given: Table, origin: Path | None) -> str:
         """The name of the file, without its endings."""
@@ -86,10 +88,10 @@ def _prepare(ground: Ground, file: InputFile, rules: ReadingSettings) -> Prepare
     """Read the series, settle the settings, fit what has a closed form, cut windows."""
     check = ground.interrupt.check
     series = read_series(file, rules, check)
-    _tell(ground.note, series.notes)
+    tell(ground.note, series.notes)
     choice = choose(series, ground.given, model=ground.request.model, origin=ground.origin)
     settings = choice.settings
-    _tell(ground.note, choice.reasons)
+    tell(ground.note, choice.reasons)
     cut = stretches(series.length, settings.data.dev_steps, settings.data.test_steps)
     train_CT = series.values_CT[:, : cut.dev]
     known = known_of(series, cut, settings)
@@ -115,11 +117,6 @@ def _prepare(ground: Ground, file: InputFile, rules: ReadingSettings) -> Prepare
         data=series.name,
         solve=_solution(settings, train_CT, known.scaling.scaling()),
     )
-
-
-def _tell(note: Callable[[str], None], sentences: Iterable[str]) -> None:
-    for sentence in sentences:
-        note(sentence)
 
 
 def loss(model: nn.Module, batch: WindowBatch) -> Tensor:

@@ -3,37 +3,26 @@
 C series · T steps
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from torch import Tensor
 
-from seq2see.config.forecast import (
-    ForecastSettings,
-    GptModel,
-    LinearModel,
-    NaiveModel,
-    RecurrentModel,
-    ScalingSettings,
-    Seq2SeqModel,
-)
+from seq2see.config.forecast import ForecastSettings, LinearModel, NaiveModel, ScalingSettings
 from seq2see.config.toml import Table, merged, parse
 from seq2see.data.rolling import origins, stretches
 from seq2see.data.scaling import fit_scaling, scaled_stretch
 from seq2see.data.season import drifts, each_series, grows_with_level, guess_season, is_seasonal, most_say
 from seq2see.data.series import Series
 from seq2see.errors import InputError
+from seq2see.models.forecast_presets import FORECASTERS
 from seq2see.models.linear_forecaster import best_order
+from seq2see.models.naming import named
 from seq2see.tasks.request import BUDGETS, require_model
 
-NAMES: tuple[str, ...] = tuple(
-    name
-    for kind in (NaiveModel, LinearModel, RecurrentModel, Seq2SeqModel, GptModel)
-    for name in get_args(kind.model_fields["name"].annotation)
-)
+NAMES = tuple(FORECASTERS)
 CLOSED = ("naive", "seasonal-naive", "linear")  # found in one pass
 
 _MOST_ORIGINS = 60  # of a stretch, unless the stride is given
@@ -119,10 +108,7 @@ def _name(given: Mapping[str, Any], asked: str | None, values: int, reasons: lis
         name = "linear" if values < _FEW else "gru"
         why = "few for a network" if values < _FEW else "enough for a small network"
         reasons.append(f"model: {name} ({values:,} values to train on, {why})")
-    if name not in NAMES:
-        nearest = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.0)
-        raise InputError(f'there is no model "{name}"; did you mean "{nearest[0]}"? There are: {", ".join(NAMES)}')
-    return str(name)
+    return named(str(name), FORECASTERS).name
 
 
 def _scaling(

@@ -6,7 +6,7 @@ N = 1 past · S steps of the past that are shown · T steps ahead · L layers ·
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Unpack, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from seq2see.evaluation.forecasts import LEVELS, MEDIAN
 from seq2see.models.linear_forecaster import LinearForecaster, coefficients
 from seq2see.storage.atomic import write_atomic
 from seq2see.tasks.foretelling import Forecast, Foreteller
-from seq2see.tasks.run import View
+from seq2see.tasks.run import Look, Shown, View
 from seq2see.text.visible import visible
 from seq2see.viewing.forecast import ACTUAL, BESIDE, COEFFICIENTS, FORECAST, LEVEL, PAST
 from seq2see.viewing.forecast_figure import draw_forecasts
@@ -38,33 +38,10 @@ class ForecastView(View):
         """All of them."""
         return (self.record, *self.more)
 
-    def text(
-        self,
-        *,
-        words: bool | None = None,
-        layer: int | None = None,
-        head: int | None = None,
-        width: int = 100,
-        colour: bool = False,
-        unicode: bool = True,
-        truecolour: bool = False,
-    ) -> str:
-        """Plots for a terminal, with the attention below where there is any. ``words`` is for texts."""
-        return "\n\n".join(
-            forecast_text(record, width=width, colour=colour, unicode=unicode, layer=layer, head=head)
-            for record in self.records
-        )
-
     def html(self, path: str | Path) -> Path:
         """Write one page that makes no request."""
         write_forecast_page(Path(path), self.records)
         return Path(path)
-
-    def png(
-        self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
-    ) -> tuple[str, ...]:
-        """Write a picture; the remarks say what could not be drawn, such as letters no font has."""
-        return draw_forecasts(self.records, Path(path), layer=layer, head=head)
 
     def json(self, path: str | Path) -> Path:
         """Write the records, one a line."""
@@ -73,6 +50,23 @@ class ForecastView(View):
 
     def _repr_html_(self) -> str:
         return forecast_notebook(self.records)
+
+    def _drawn(self, **look: Unpack[Look]) -> str:
+        """Plots, with the attention below where there is any."""
+        return "\n\n".join(
+            forecast_text(
+                record,
+                width=look["width"],
+                colour=look["colour"],
+                unicode=look["unicode"],
+                layer=look["layer"],
+                head=look["head"],
+            )
+            for record in self.records
+        )
+
+    def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        return draw_forecasts(self.records, path, layer=shown["layer"], head=shown["head"])
 
 
 def see_series(

@@ -124,8 +124,6 @@ class ForecastRun(Run):
     ) -> Evaluation:
         """See :meth:`Run.score`."""
         asked.refuse(self.settings.task)
-        if versus is not None and not isinstance(versus, ForecastRun):
-            raise InputError(f"{versus.folder} is a run of the task {versus.settings.task}, this one of forecast")
         if tokenize is not None:
             raise InputError("--tokenize is for text; a forecast has none")
         if held.source is not None or held.target is not None or held.columns is not None:
@@ -134,7 +132,7 @@ class ForecastRun(Run):
             raise InputError(
                 "give the file of the series: what comes after the stretches that were trained on is scored"
             )
-        return self.evaluate(held.data, metrics=metrics, versus=versus, check=check)
+        return self.evaluate(held.data, metrics=metrics, versus=self.rival(versus), check=check)
 
     def evaluate(
         self,

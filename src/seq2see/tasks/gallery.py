@@ -3,7 +3,7 @@
 Shapes: B pictures of a batch, N pictures, C colour channels, H height, W width.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,19 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from seq2see.config.images import PictureData, PictureSize
+from seq2see.config.images import CaptionSettings, ClassifyImagesSettings, PictureData, PictureSize
+from seq2see.config.toml import Table, parse
 from seq2see.data.image_batches import split_rows
 from seq2see.data.image_cache import CachedPictures, cached_pictures
 from seq2see.data.image_survey import PictureSurvey, survey_pictures
 from seq2see.data.images import PictureSet, open_pictures
 from seq2see.data.streams import nothing
 from seq2see.errors import InputError
+from seq2see.tasks.reporting import tell
+from seq2see.tasks.resuming import fingerprint
 
 AT_ONCE = 256  # pictures of one pass of a model in use
+_MEASURED = 4_096
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,10 @@ class Gallery:
         """At most so many, chosen as if at random but always the same."""
         least = sorted(range(len(self)), key=lambda row: (self.keys[row], row))[:most]
         return self if len(self) <= most else self.only(sorted(least))
+
+    def measured(self) -> Tensor:
+        """Some pictures ``[B, C, H, W]`` whose mean and spread scale all."""
+        return self.pictures.pictures(self.some(_MEASURED).rows_N)
 
     def split(self, wanted: float, most: int) -> tuple["Gallery", "Gallery"]:
         """Pictures to train on and pictures held out by the hash of their bytes."""
@@ -116,8 +124,7 @@ def surveyed(
     for pictures in (found.training, found.dev):
         surveys.append(None if pictures is None else survey_pictures(pictures, found.rules.max_picture_pixels, check))
         if pictures is not None and surveys[-1] is not None:
-            for sentence in (*pictures.notes, *surveys[-1].sentences()):
-                note(sentence)
+            tell(note, (*pictures.notes, *surveys[-1].sentences()))
     assert surveys[0] is not None
     return surveys[0], surveys[1]
 
@@ -169,12 +176,43 @@ def exhibited(
         yield Gallery.of(cached), (*pictures.notes, *left_out)
 
 
+def picture_rules(given: Table, origin: Path | None, wanted: str) -> PictureData:
+    """Which pictures a run is to read.
+
+    Raises:
+        InputError: none are named; the message says what is ``wanted``.
+    """
+    rules = parse(PictureData, given.get("data", {}), origin, "data")
+    if rules.file is None and rules.source is None:
+        raise InputError(f"no pictures given: name {wanted}")
+    return rules
+
+
+def made_of(
+    settings: ClassifyImagesSettings | CaptionSettings,
+    surveys: tuple[PictureSurvey, PictureSurvey | None],
+    parts: Mapping[str, str],
+) -> dict[str, str]:
+    """What must not change under a run that goes on: settings, pictures, and ``parts``."""
+    places: Table = {"file": None, "source": None, "target": None, "dev": (), "columns": None}
+    return fingerprint(
+        settings.model_copy(update={"data": settings.data.model_copy(update=places)}),
+        {
+            "content of the data": surveys[0].content,
+            "content of the held-out data": surveys[1].content if surveys[1] else "",
+            **parts,
+        },
+    )
+
+
+def data_name(found: Found, dev: Gallery) -> str:
+    """Which pictures the dev scores are of."""
+    if found.dev is not None:
+        return f"{found.dev.name}, {len(dev):,} pictures"
+    return f"{found.training.name} ({len(dev):,} of its pictures, by their hash)"
+
+
 def default_name(rules: PictureData) -> str:
     """A name for the run, after the data."""
     named = Path(rules.file or rules.source or "pictures")
     return named.name.split(".")[0] or "pictures"
-
-
-def without_places(rules: PictureData) -> PictureData:
-    """The rules alone: where the data lies may change, what is in it may not."""
-    return rules.model_copy(update={"file": None, "source": None, "target": None, "dev": (), "columns": None})

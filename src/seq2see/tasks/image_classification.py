@@ -4,7 +4,7 @@ B pictures · N all pictures · C colour channels · H height · W width · S pl
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from seq2see.evaluation.classes import class_scores, compare_classes, confusions
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.image_classifier import ImageClassifier
 from seq2see.tasks.gallery import AT_ONCE, Gallery, exhibited
+from seq2see.tasks.label_run import Classification, LabelRun
 from seq2see.tasks.picture_views import PictureView, label_side, picture_record
-from seq2see.tasks.run import Answer, Asked, Held, Run
+from seq2see.tasks.run import Asked
 from seq2see.viewing.record import Record
 
 LABELS = "labels.json"
@@ -33,82 +34,20 @@ _BEST = 10  # classes of an answer
 
 
 @dataclass(frozen=True)
-class ClassPrediction:
-    """The likeliest classes of a picture, best first, with their probabilities; none for a blank path."""
+class ImageClassificationRun(LabelRun):
+    """A trained classifier of pictures in its folder. An input is the path of a picture."""
 
-    source: str
-    probabilities: tuple[tuple[str, float], ...]
-
-    @property
-    def label(self) -> str:
-        """The likeliest one; empty for a blank path."""
-        return self.probabilities[0][0] if self.probabilities else ""
-
-    @property
-    def probability(self) -> float:
-        """Of :attr:`label`; 0 for a blank path."""
-        return self.probabilities[0][1] if self.probabilities else 0.0
-
-    def __str__(self) -> str:
-        return self.label
-
-
-@dataclass(frozen=True)
-class ImageClassificationRun(Run):
-    """A trained classifier of pictures in its folder."""
-
+    told = _BEST
     settings: ClassifyImagesSettings
     model: ImageClassifier
     labels: Labels
-
-    def answers(
-        self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
-    ) -> Iterator[Answer]:
-        """See :meth:`Run.answers`. An input is the path of a picture; with an n-best list it has as many lines."""
-        asked.refuse("classify", "nbest")
-        lines = asked.search.get("nbest") or 1
-        for each in self.stream(inputs, best=max(lines, _BEST), window=window, check=check):
-            labels = [label for label, _ in each.probabilities[:lines]]
-            facts = {
-                "source": each.source,
-                "label": each.label,
-                "probability": each.probability,
-                "probabilities": dict(each.probabilities),
-            }
-            yield Answer(tuple(labels + [""] * (lines - len(labels))), facts)
-
-    def score(
-        self,
-        held: Held,
-        *,
-        asked: Asked,
-        metrics: Sequence[str] | None = None,
-        tokenize: str | None = None,
-        versus: Run | None = None,
-        check: Callable[[], None] = lambda: None,
-    ) -> Evaluation:
-        """See :meth:`Run.score`."""
-        asked.refuse("classify")
-        if tokenize is not None:
-            raise InputError("--tokenize is for BLEU; classes have none")
-        if versus is not None and not isinstance(versus, ImageClassificationRun):
-            raise InputError(f"{versus.folder} is no classifier of pictures; compare two runs of one task")
-        return self.evaluate(
-            held.data,
-            source=held.source,
-            target=held.target,
-            columns=held.columns,
-            metrics=metrics,
-            versus=versus,
-            check=check,
-        )
 
     def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> PictureView:
         """See :meth:`Run.view`. ``text`` is the path of a picture, ``target`` a class."""
         (asked or Asked()).refuse("classify")
         return self.see(text, label=target)
 
-    def predict(self, path: str | Path) -> ClassPrediction:
+    def predict(self, path: str | Path) -> Classification:
         """What the picture at ``path`` is; for many, :meth:`stream` is faster."""
         return next(self.stream([str(path)]))
 
@@ -119,7 +58,7 @@ class ImageClassificationRun(Run):
         best: int = _BEST,
         window: int = 1_024,
         check: Callable[[], None] = lambda: None,
-    ) -> Iterator[ClassPrediction]:
+    ) -> Iterator[Classification]:
         """The ``best`` classes of each picture, one by one, in order, in constant memory; of a blank path none.
 
         Raises:
@@ -131,16 +70,16 @@ class ImageClassificationRun(Run):
             raws = iter(picture_files(asked, self.settings.data.max_unpacked_bytes, check))
             found = self._ranked(raws, best, check)
             for path in some:
-                yield next(found) if path.strip() else ClassPrediction(path, ())
+                yield next(found) if path.strip() else Classification(path, ())
 
-    def _ranked(self, raws: Iterator[Raw], best: int, check: Callable[[], None]) -> Iterator[ClassPrediction]:
+    def _ranked(self, raws: Iterator[Raw], best: int, check: Callable[[], None]) -> Iterator[Classification]:
         while some := list(islice(raws, AT_ONCE)):
             check()
             pictures_BCHW = torch.stack([self._fitted(raw) for raw in some])
             log_probs_BK, classes_BK = log_probs(self.model, pictures_BCHW).topk(min(best, len(self.labels)))
             for raw, classes, chances in zip(some, classes_BK.tolist(), log_probs_BK.exp().tolist(), strict=True):
                 names = (self.labels.names[number] for number in classes)
-                yield ClassPrediction(raw.name, tuple(zip(names, chances, strict=True)))
+                yield Classification(raw.name, tuple(zip(names, chances, strict=True)))
 
     def _fitted(self, raw: Raw) -> Tensor:
         return fitted(raw, self.settings.model.picture, self.settings.data.max_picture_pixels)
@@ -200,8 +139,7 @@ class ImageClassificationRun(Run):
                 versus=others,
                 check=check,
             )
-        notes = (self.note, versus.note if versus else "", *said, *result.notes)
-        return replace(result, notes=tuple(note for note in notes if note))
+        return self.noted(result, versus, *said)
 
 
 def log_probs(model: ImageClassifier, pictures_BCHW: Tensor) -> Tensor:

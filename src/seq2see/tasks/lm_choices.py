@@ -12,12 +12,13 @@ from seq2see.config.toml import Table, merged, parse
 from seq2see.data.plain_text import TextSurvey
 from seq2see.errors import InputError
 from seq2see.models.language_presets import LANGUAGE_PRESETS, build_language_model, language_preset
+from seq2see.tasks.donor import gentler
 from seq2see.tasks.request import require_model
+from seq2see.tasks.text_choices import add_budget, batch_tokens, has_budget, slow_down, window_length
 
 _SMALL = 50_000  # characters, below which a text has too little for a Transformer to learn looking back from
 _CHARACTERS = 20_000_000  # up to which characters are the pieces
 _ANY = 8  # pieces of a vocabulary
-_TUNED_WIDTH = 128  # of a Transformer, for which the learning rate below is
 
 _RECIPES: Mapping[str, Table] = {
     "recurrent": {"learning_rate": 0.004, "warmup": 0.05, "schedule": "cosine"},
@@ -95,26 +96,23 @@ def _text(survey: TextSurvey, given: Mapping[str, Any], reasons: list[str]) -> T
 
 
 def _window(survey: TextSurvey, base: Table, kind: str) -> Table:
-    """Windows of a power of two, so long that there are at least thirty of them."""
+    """Of a recurrent model with half a window in front, for the state it leaves."""
     most = 256 if base.get("name") == "gpt-small" else 128
-    length = next((size for size in (256, 128, 64, 32, 16) if size <= most and 30 * size <= survey.characters), 8)
+    length = window_length(survey.characters, most)
     return {"length": length, "before": length // 2 if kind == "recurrent" else 0}
 
 
 def _training(survey: TextSurvey, base: Table, kind: str, given: Mapping[str, Any], reasons: list[str]) -> Table:
-    training: Table = {"label_smoothing": 0.0, "batch_tokens": _batch_tokens(survey), **_RECIPES.get(kind, {})}
-    width = base.get("decoder", {}).get("width")
-    if kind == "transformer" and isinstance(width, int) and width > _TUNED_WIDTH:
-        # The best rate of Adam falls with the width (Yang et al. 2021, table 3).
-        training["learning_rate"] = round(training["learning_rate"] * _TUNED_WIDTH / width, 6)
-    if any(budget in given for budget in ("minutes", "epochs", "steps")):
+    training: Table = {
+        "label_smoothing": 0.0,
+        "batch_tokens": batch_tokens(survey.characters),
+        **_RECIPES.get(kind, {}),
+    }
+    if kind == "transformer":
+        slow_down(training, base.get("decoder", {}).get("width"))
+    if has_budget(given):
         training.pop("epochs", None)
     elif kind != "markov":
-        training["minutes"] = float(min(60, max(1, round(survey.characters / 200_000))))
-        reasons.append(f"budget: {training['minutes']:g} minutes (set it with --minutes, --epochs or --steps)")
+        add_budget(training, survey.characters / 200_000, reasons)
+    gentler(training, given, reasons)
     return training
-
-
-def _batch_tokens(survey: TextSurvey) -> int:
-    """Large batches are quick, but a short text in a few of them gives too few updates: about fifty an epoch then."""
-    return next((size for size in (512, 1_024) if survey.characters <= 50 * size), 2_048)

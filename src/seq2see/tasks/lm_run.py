@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from seq2see.config.lm import LmSettings
 from seq2see.config.settings import SearchSettings
@@ -16,7 +16,7 @@ from seq2see.models.language_model import LanguageModel
 from seq2see.tasks.continuation import Continuation, continuations
 from seq2see.tasks.lm_scoring import Reader, score_text
 from seq2see.tasks.lm_seeing import see_text
-from seq2see.tasks.run import Answer, Asked, Held, Run, View
+from seq2see.tasks.run import Answer, Asked, Held, Look, Run, Shown, View
 from seq2see.text.tokeniser import Tokeniser
 from seq2see.viewing.figure import draw_heat_map
 from seq2see.viewing.terminal import heat_map
@@ -35,38 +35,14 @@ class TextView(View):
         """Whether words are the better unit to show."""
         return False
 
-    def text(
-        self,
-        *,
-        words: bool | None = None,
-        layer: int | None = None,
-        head: int | None = None,
-        width: int = 100,
-        colour: bool = False,
-        unicode: bool = True,
-        truecolour: bool = False,
-    ) -> str:
+    def _drawn(self, **look: Unpack[Look]) -> str:
         """Where the model looked back, or else how likely each piece was, and states and gates over time."""
-        drawn = heat_map(
-            self.record,
-            words=self.words if words is None else words,
-            layer=layer,
-            head=head,
-            width=width,
-            colour=colour,
-            unicode=unicode,
-            kind=self._kind,
-            truecolour=truecolour,
-        )
-        traces = trace_lines(self.record, width=width, unicode=unicode)
+        drawn = heat_map(self.record, kind=self._kind, **look)
+        traces = trace_lines(self.record, width=look["width"], unicode=look["unicode"])
         return "\n".join([drawn, "", *traces] if traces else [drawn])
 
-    def png(
-        self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
-    ) -> tuple[str, ...]:
-        """See :meth:`View.png`."""
-        words = self.words if words is None else words
-        return draw_heat_map(self.record, Path(path), words=words, layer=layer, head=head, kind=self._kind)
+    def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        return draw_heat_map(self.record, path, kind=self._kind, **shown)
 
     @property
     def _kind(self) -> str:
@@ -118,9 +94,7 @@ class LmRun(Run):
             raise InputError(f"{', '.join(extra)}: a run of the task lm is scored on one plain text; leave it out")
         if held.data is None:
             raise InputError("no text given: seq2see evaluate RUN TEXT-FILE")
-        if versus is not None and not isinstance(versus, LmRun):
-            raise InputError(f"{versus.folder} is a run of the task {versus.settings.task}, this one of lm")
-        return self.evaluate(held.data, versus=versus, check=check)
+        return self.evaluate(held.data, versus=self.rival(versus), check=check)
 
     def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> View:
         """See :meth:`Run.view`."""

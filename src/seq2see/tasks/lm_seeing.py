@@ -1,6 +1,6 @@
 """From a language model and a text to a record of how it foresaw each piece: the input of every view.
 
-L layers · H heads · T pieces · D width · K runners-up · M terms of a Markov chain
+L layers · H heads · T pieces · D width · M terms of a Markov chain
 """
 
 import math
@@ -16,12 +16,9 @@ from seq2see.models.language_model import NeuralLanguageModel, RecurrentLanguage
 from seq2see.models.markov import MarkovChain
 from seq2see.tasks.continuation import go_on
 from seq2see.tasks.lm_scoring import Reader
-from seq2see.text.tokeniser import SOS, Encoding, Tokeniser
-from seq2see.text.words import word_spans
-from seq2see.viewing.record import Record, Rows, RunnerUp, Side, Weights
-
-_RUNNERS_UP = 5
-_MOST_PIECES = 512  # a longer text is no picture any more
+from seq2see.tasks.piece_records import MOST_PIECES, alone, runners_up, text_side
+from seq2see.text.tokeniser import SOS, Tokeniser
+from seq2see.viewing.record import Record, Rows, RunnerUp, Weights
 
 
 def see_text(reader: Reader, text: str, *, target: str | None, model_name: str) -> Record:
@@ -38,22 +35,22 @@ def see_text(reader: Reader, text: str, *, target: str | None, model_name: str) 
         ids = reader.tokeniser.encode(text + target).ids
     if not ids:
         raise InputError("a blank text with a blank target: there is nothing to see")
-    if len(ids) > _MOST_PIECES:
-        raise InputError(f"the text has {len(ids):,} pieces; a picture holds {_MOST_PIECES}. Show a part of it.")
+    if len(ids) > MOST_PIECES:
+        raise InputError(f"the text has {len(ids):,} pieces; a picture holds {MOST_PIECES}. Show a part of it.")
     ids, notes = _in_sight(reader, ids)
     log_probs_TV, attention, traces, more = _foreseen(reader, ids)
     own_T = log_probs_TV[torch.arange(len(ids)), torch.tensor(ids, dtype=torch.long)]
-    runners_up = _runners_up(reader.tokeniser, log_probs_TV)
+    likely = runners_up(reader.tokeniser, log_probs_TV)
     if target is None:
-        notes = [*notes, _next(reader.tokeniser, ids[-1], runners_up[-1])]
+        notes = [*notes, _next(reader.tokeniser, ids[-1], likely[-1])]
     return Record(
         task="lm",
         model=model_name,
-        source=_side(read),
-        target=_side(reader.tokeniser.decode_with_spans(ids)),
+        source=text_side(read),
+        target=text_side(reader.tokeniser.decode_with_spans(ids)),
         attention=attention,
         log_probs=tuple(own_T.tolist()),
-        runners_up=runners_up,
+        runners_up=likely,
         given=True,
         notes=(*notes, *more),
         traces=traces,
@@ -119,29 +116,6 @@ def _rows(values_TD: Tensor) -> Rows:
     return tuple(tuple(row) for row in values_TD.float().cpu().tolist())
 
 
-def _runners_up(tokeniser: Tokeniser, log_probs_TV: Tensor) -> tuple[tuple[RunnerUp, ...], ...]:
-    best_TK, ids_TK = log_probs_TV.topk(min(_RUNNERS_UP, log_probs_TV.shape[1]), dim=1)
-    return tuple(
-        tuple((_alone(tokeniser, one), log_prob) for one, log_prob in zip(*row, strict=True))
-        for row in zip(ids_TK.tolist(), best_TK.tolist(), strict=True)
-    )
-
-
-def _alone(tokeniser: Tokeniser, piece: int) -> str:
-    """A piece by itself as text."""
-    return tokeniser.decode_with_spans([piece]).pieces[0]
-
-
-def _next(tokeniser: Tokeniser, piece: int, runners_up: Sequence[RunnerUp]) -> str:
-    likely = ", ".join(f"{text!r} {100 * math.exp(log_prob):.1f} %" for text, log_prob in runners_up)
-    return f"the last piece, {_alone(tokeniser, piece)!r}, is the model's; what may stand there: {likely}"
-
-
-def _side(encoding: Encoding) -> Side:
-    return Side(
-        text=encoding.text,
-        pieces=encoding.pieces,
-        spans=encoding.spans,
-        words=word_spans(encoding.text),
-        special=(False,) * len(encoding.pieces),
-    )
+def _next(tokeniser: Tokeniser, piece: int, best: Sequence[RunnerUp]) -> str:
+    likely = ", ".join(f"{text!r} {100 * math.exp(log_prob):.1f} %" for text, log_prob in best)
+    return f"the last piece, {alone(tokeniser, piece)!r}, is the model's; what may stand there: {likely}"

@@ -7,11 +7,11 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import cast
+from typing import Unpack, cast
 
 from seq2see.config.images import PictureSize
 from seq2see.data.pictures import Raw, fitted, look, png
-from seq2see.tasks.run import View
+from seq2see.tasks.run import Look, Shown, View
 from seq2see.text.words import word_spans
 from seq2see.viewing.picture import Picture
 from seq2see.viewing.picture_figure import draw_pictures
@@ -28,29 +28,6 @@ Lists = Sequence[Sequence[Sequence[Sequence[float]]]]
 class PictureView(View):
     """A record of a picture that draws itself: in a terminal, in a notebook, to a file."""
 
-    def text(
-        self,
-        *,
-        words: bool | None = None,
-        layer: int | None = None,
-        head: int | None = None,
-        width: int = 100,
-        colour: bool = False,
-        unicode: bool = True,
-        truecolour: bool = False,
-    ) -> str:
-        """A coarse map for each word. ``layer`` and ``head`` count from 1; None is their mean."""
-        return picture_text(
-            self.record,
-            words=self.words if words is None else words,
-            layer=layer,
-            head=head,
-            width=width,
-            colour=colour,
-            unicode=unicode,
-            truecolour=truecolour,
-        )
-
     @property
     def words(self) -> bool:
         """Words are always the better unit where a source has none."""
@@ -61,14 +38,16 @@ class PictureView(View):
         write_picture_page(Path(path), [self.record])
         return Path(path)
 
-    def png(
-        self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
-    ) -> tuple[str, ...]:
-        """Write the picture with each word's places drawn over it; see :meth:`View.png`."""
-        return draw_pictures(self.record, Path(path), words=words is not False, layer=layer, head=head)
-
     def _repr_html_(self) -> str:
         return picture_notebook([self.record])
+
+    def _drawn(self, **look: Unpack[Look]) -> str:
+        """A coarse map for each word."""
+        return picture_text(self.record, **look)
+
+    def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        """The picture with each word's places drawn over it."""
+        return draw_pictures(self.record, path, **shown)
 
 
 def shown_picture(raw: Raw, size: PictureSize, max_pixels: int, grid: tuple[int, int]) -> Picture:

@@ -14,17 +14,17 @@ from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
 from seq2see.models.seq2seq import Seq2Seq
 from seq2see.search.hypothesis import Hypothesis
-from seq2see.search.rules import Rule
+from seq2see.search.rules import ForbidWords, Rule
 from seq2see.search.search import search
 from seq2see.text.normalise import refuse_surrogates
-from seq2see.text.tokeniser import EOS, PAD, UNK, TokeniserPair
+from seq2see.text.tokeniser import EOS, PAD, UNK, Tokeniser, TokeniserPair
 
 _WINDOW = 1_024  # lines read ahead, so that sentences of like length can share a batch; the order is restored
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model answers to one text.
+    """What a model answers to one text or picture.
 
     ``log_probs`` has one natural logarithm for each of ``pieces``, the end included where the model ended by
     itself (``finished == "eos"``); ``"length"`` means that the limit cut it off, ``"copied"`` that the text
@@ -39,6 +39,20 @@ class Prediction:
     log_probs: tuple[float, ...] = ()
     ids: tuple[int, ...] = ()
     alternatives: tuple["Prediction", ...] = ()
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What is told of an answer beside its source."""
+        facts: dict[str, object] = {
+            "text": self.text,
+            "score": self.score,
+            "finished": self.finished,
+            "pieces": self.pieces,
+            "log_probs": self.log_probs,
+        }
+        if self.alternatives:
+            facts["alternatives"] = [each.facts for each in self.alternatives]
+        return facts
 
     def __str__(self) -> str:
         return self.text
@@ -152,7 +166,7 @@ def predict(
     Raises:
         InputError: a word of ``prefix`` is none of the model's.
     """
-    prefix_ids = forced_ids(translator, prefix)
+    prefix_ids = forced_ids(translator.tokenisers.target, prefix)
     remaining, first_key = iter(texts), 0
     while lines := list(islice(remaining, window)):
         parts = [_parts(translator, text) for text in lines]
@@ -166,18 +180,26 @@ def predict(
         first_key += len(lines)
 
 
-def forced_ids(translator: Translator, prefix: str) -> tuple[int, ...]:
+def forced_ids(tokeniser: Tokeniser, prefix: str) -> tuple[int, ...]:
     """The pieces that an answer is made to begin with.
 
     Raises:
         InputError: a word of ``prefix`` is none of the model's: it cannot be written.
     """
-    encoding = translator.tokenisers.target.encode(prefix)
+    encoding = tokeniser.encode(prefix)
     if UNK in encoding.ids:
         start, end = encoding.spans[encoding.ids.index(UNK)]
         word = encoding.text[start:end]
         raise InputError(f"the prefix {prefix!r} holds {word!r}, which is no word of this model; leave it out")
     return encoding.ids
+
+
+def forbidden(tokeniser: Tokeniser, words: Sequence[str]) -> list[Rule]:
+    """The rule against these words, if any can be written: what the model has no piece for, it cannot."""
+    # A word is another piece at the beginning of a text than after a blank.
+    spellings = {tokeniser.encode(form).ids for word in words if word.strip() for form in (word, " " + word)}
+    known = sorted(ids for ids in spellings if UNK not in ids)
+    return [ForbidWords(tuple(known))] if known else []
 
 
 def _parts(translator: Translator, text: str) -> list[list[int]]:
@@ -209,11 +231,13 @@ def _prediction(translator: Translator, source: str, answers: list[list[Hypothes
     if not answers:
         return Prediction(source=source, text=source, score=0.0, finished="copied")
     if len(answers) == 1:
-        first, *others = [_worded(translator, source, hypothesis) for hypothesis in answers[0]]
+        first, *others = [worded(translator.tokenisers.target, source, hypothesis) for hypothesis in answers[0]]
         return replace(first, alternatives=tuple(others))
     # Of a text in parts, the second best answer is made of the second best answers to its parts, and so on.
     several = zip(*answers, strict=False)
-    first, *others = [_joined(source, [_worded(translator, source, part) for part in parts]) for parts in several]
+    first, *others = [
+        _joined(source, [worded(translator.tokenisers.target, source, part) for part in parts]) for parts in several
+    ]
     return replace(first, alternatives=tuple(others))
 
 
@@ -229,8 +253,9 @@ def _joined(source: str, parts: Sequence[Prediction]) -> Prediction:
     )
 
 
-def _worded(translator: Translator, source: str, hypothesis: Hypothesis) -> Prediction:
-    encoding = translator.tokenisers.target.decode_with_spans(hypothesis.tokens)
+def worded(tokeniser: Tokeniser, source: str, hypothesis: Hypothesis) -> Prediction:
+    """What was found, as text."""
+    encoding = tokeniser.decode_with_spans(hypothesis.tokens)
     return Prediction(
         source=source,
         text=encoding.text,

@@ -1,6 +1,6 @@
 """What a long job tells a person while it runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,12 @@ class Reporter:
 def silent() -> Reporter:
     """Say nothing."""
     return Reporter(say=lambda text: None, progress=lambda progress: None)
+
+
+def tell(note: Callable[[str], None], sentences: Iterable[str]) -> None:
+    """One sentence after the other."""
+    for sentence in sentences:
+        note(sentence)
 
 
 @contextmanager

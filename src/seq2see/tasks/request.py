@@ -56,6 +56,7 @@ class TrainRequest:
     resume: bool = False
     force: bool = False
     tensorboard: bool = False
+    init_from: Path | None = None
 
     def given(self, data_key: str = "pairs") -> Table:
         """What was set by hand, as nested tables: the file, then ``--set``, then the options.
@@ -100,6 +101,8 @@ class TrainRequest:
                 table.get("training", {}).pop(name, None)
         if self.seed is not None:
             training["seed"] = self.seed
+        if self.init_from is not None:
+            training["init_from"] = str(self.init_from)
         if training:
             options["training"] = training
         return options

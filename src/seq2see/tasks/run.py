@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypedDict, Unpack
 
 from torch import nn
 
@@ -83,9 +83,29 @@ def with_assignments(base: SearchSettings, assignments: Sequence[str]) -> Search
     return parse(SearchSettings, table["search"], within="search")
 
 
+class Shown(TypedDict):
+    """Which part of a record a drawing shows; see :meth:`View.text`."""
+
+    words: bool
+    layer: int | None
+    head: int | None
+
+
+class Look(Shown):
+    """The same in a terminal, and what that can show."""
+
+    width: int
+    colour: bool
+    unicode: bool
+    truecolour: bool
+
+
 @dataclass(frozen=True)
 class View:
-    """A record that draws itself: in a terminal, in a notebook, to a file."""
+    """A record that draws itself: in a terminal, in a notebook, to a file.
+
+    Views of other kinds of records have a ``_drawn`` (for the terminal) and a ``_figure`` of their own.
+    """
 
     record: Record
 
@@ -106,8 +126,7 @@ class View:
         truecolour: bool = False,
     ) -> str:
         """The heat map for a terminal. ``layer`` and ``head`` count from 1; None is their mean."""
-        return heat_map(
-            self.record,
+        return self._drawn(
             words=self.words if words is None else words,
             layer=layer,
             head=head,
@@ -126,8 +145,7 @@ class View:
         self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
     ) -> tuple[str, ...]:
         """Write a picture; the remarks say what could not be drawn, such as letters no font has."""
-        words = self.words if words is None else words
-        return draw_heat_map(self.record, Path(path), words=words, layer=layer, head=head)
+        return self._figure(Path(path), words=self.words if words is None else words, layer=layer, head=head)
 
     def svg(
         self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
@@ -145,6 +163,12 @@ class View:
 
     def _repr_html_(self) -> str:
         return notebook([self.record])
+
+    def _drawn(self, **look: Unpack[Look]) -> str:
+        return heat_map(self.record, **look)
+
+    def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        return draw_heat_map(self.record, path, **shown)
 
 
 @dataclass(frozen=True)
@@ -216,6 +240,20 @@ class Run(ABC):
     def facts(self) -> Mapping[str, Any]:
         """What the manifest says of it; empty for an unfinished run."""
         return self.opened.facts
+
+    def rival(self, versus: "Run | None") -> Self | None:
+        """The run to compare with; InputError for one of another kind."""
+        if versus is None or isinstance(versus, type(self)):
+            return versus
+        same = " too, on inputs of another kind" if versus.settings.task == self.settings.task else ""
+        raise InputError(
+            f"{versus.folder} is a run of the task {versus.settings.task}{same}, this one of {self.settings.task}"
+        )
+
+    def noted(self, result: Evaluation, versus: "Run | None", *said: str) -> Evaluation:
+        """``result`` with what is to be known of both runs and of the data."""
+        notes = (self.note, versus.note if versus else "", *said, *result.notes)
+        return replace(result, notes=tuple(note for note in notes if note))
 
     @abstractmethod
     def answers(

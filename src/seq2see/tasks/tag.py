@@ -47,7 +47,8 @@ class Tag:
 
     name = "tag"
     data_key = "file"
-    try_it = "seq2see predict {run} TEXT, or: seq2see see {run} TEXT"
+    donors: tuple[str, ...] = ()
+    try_it = 'seq2see predict {run} "TOKENS WITH BLANKS", or: seq2see see {run} "TOKENS WITH BLANKS" --html page.html'
 
     def default_name(self, given: Table, origin: Path | None) -> str:
         file = _rules(given, origin).file or "run"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Unpack, cast
 
 import torch
 
@@ -29,7 +29,7 @@ from seq2see.tasks.labelling import (
     side_by_side,
     stream,
 )
-from seq2see.tasks.run import Answer, Asked, Held, Run, View
+from seq2see.tasks.run import Answer, Asked, Held, Look, Run, Shown, View
 from seq2see.tasks.tag_scoring import Other, evaluate_sentences
 from seq2see.text.spelling import Spelling
 from seq2see.viewing.figure import draw_heat_map
@@ -47,21 +47,8 @@ class TagView(View):
     Of a recurrent network, text with a ``layer`` shows the gates and states of that layer.
     """
 
-    def text(
-        self,
-        *,
-        words: bool | None = None,
-        layer: int | None = None,
-        head: int | None = None,
-        width: int = 100,
-        colour: bool = False,
-        unicode: bool = True,
-        truecolour: bool = False,
-    ) -> str:
-        """See :meth:`View.text`."""
-        drawn = super().text(
-            words=words, layer=layer, head=head, width=width, colour=colour, unicode=unicode, truecolour=truecolour
-        )
+    def _drawn(self, **look: Unpack[Look]) -> str:
+        drawn, layer = super()._drawn(**look), look["layer"]
         if layer is None or not self.record.traces:
             return drawn
         within = f"layer {layer} "
@@ -71,13 +58,10 @@ class TagView(View):
             raise InputError(f"layer {layer} was asked for; the model has fewer")
         # The states stand below the tokens that they are of.
         shown = replace(self.record, target=self.record.source, traces=traces)
-        return "\n".join([drawn, "", *trace_lines(shown, width=width, unicode=unicode)])
+        return "\n".join([drawn, "", *trace_lines(shown, width=look["width"], unicode=look["unicode"])])
 
-    def png(
-        self, path: str | Path, *, words: bool | None = None, layer: int | None = None, head: int | None = None
-    ) -> tuple[str, ...]:
-        """See :meth:`View.png`."""
-        return draw_heat_map(self.record, Path(path), layer=layer, head=head, kind="encoder")
+    def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        return draw_heat_map(self.record, path, kind="encoder", **shown)
 
 
 @dataclass(frozen=True)
@@ -135,13 +119,11 @@ class TagRun(Run):
         asked.refuse("tag")
         if metrics or tokenize:
             raise InputError("--metrics and --tokenize: a tagger has all its scores computed at once; leave them out")
-        if versus is not None and not isinstance(versus, TagRun):
-            raise InputError(f"{versus.folder} is a run of the task {versus.settings.task}, this one of tag")
         if held.data is None or held.source is not None or held.target is not None:
             raise InputError(
                 "a tagger is evaluated on one file of labelled sentences; name it: seq2see evaluate RUN DATA"
             )
-        return self.evaluate(held.data, columns=held.columns, versus=versus, check=check)
+        return self.evaluate(held.data, columns=held.columns, versus=self.rival(versus), check=check)
 
     def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> View:
         """See :meth:`Run.view`. A target has as many labels, separated by blanks, as the text has tokens."""

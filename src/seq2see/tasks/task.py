@@ -3,7 +3,7 @@
 `training.py` trains any task, `run.py` says what can be done with what it leaves, `catalogue.py` knows all names.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol
@@ -13,6 +13,7 @@ from torch import nn
 from seq2see.config.settings import Settings
 from seq2see.config.toml import Table
 from seq2see.evaluation.result import Evaluation
+from seq2see.tasks.donor import Donor
 from seq2see.tasks.request import TrainRequest
 from seq2see.tasks.resuming import refuse_changes, write_config
 from seq2see.tasks.run import Run
@@ -32,6 +33,7 @@ class Ground:
         note: tells a sentence, and keeps it for the report.
         resumed: there is a checkpoint to go on from, or another process has prepared the folder: what the folder
             holds stays as it is.
+        donor: the run that this one begins with, if any; its pieces and its model are laid under ``given`` already.
     """
 
     request: TrainRequest
@@ -41,6 +43,7 @@ class Ground:
     note: Callable[[str], None]
     interrupt: Interrupt
     resumed: bool
+    donor: Donor | None = None
 
     @property
     def origin(self) -> Path | None:
@@ -50,6 +53,10 @@ class Ground:
     def begin(self, settings: Settings) -> None:
         """Keep the settings of a new run, before anything else: with them a run that is stopped can be resumed."""
         write_config(self.folder, settings)
+
+    def begun(self, model: nn.Module, *, leave: Sequence[str] = ()) -> nn.Module:
+        """A fresh model, with what its donor has for it; see ``Donor.fill``."""
+        return model if self.donor is None else self.donor.fill(model, leave=leave)
 
     def agree(self, settings: Settings, fingerprint: Mapping[str, str]) -> None:
         """Before the weights of a run that goes on are touched: raise InputError if they no longer fit."""
@@ -70,6 +77,7 @@ class Prepared(Generic[AnyBatch]):
         fingerprint: what must not change between a checkpoint and its resumption, by name.
         data: which data it is trained on, for the report.
         solve: fills a model that has a closed form in one pass, in place of ``batches`` and ``loss``.
+        try_it: in place of the task's, where that depends on the data.
     """
 
     settings: Settings
@@ -82,6 +90,7 @@ class Prepared(Generic[AnyBatch]):
     fingerprint: Mapping[str, str]
     data: str
     solve: Callable[[nn.Module], None] | None = None
+    try_it: str = ""
 
 
 class Task(Protocol):
@@ -89,6 +98,7 @@ class Task(Protocol):
 
     name: str
     data_key: str  # of the section ``data``: where ``seq2see train DATA`` goes
+    donors: tuple[str, ...]  # tasks whose runs one of this task can begin with (``--init-from``)
     try_it: str  # commands to try on a finished run; {run} is its folder
 
     def default_name(self, given: Table, origin: Path | None) -> str:

@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from seq2see.config.settings import Settings
 from seq2see.config.toml import Table, read_toml
 from seq2see.errors import InputError, Stopped
 from seq2see.storage.atomic import clean_leftovers, disk_errors
 from seq2see.storage.lock import FolderLock
 from seq2see.tasks.catalogue import load, task_of
+from seq2see.tasks.donor import open_donor
 from seq2see.tasks.folder import CONFIG, FIGURES, default_device
 from seq2see.tasks.outcome import finish, last_words, model_name
 from seq2see.tasks.reporting import Reporter, drawn_too, plain, silent
@@ -58,6 +60,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     tensorboard: bool = False,
+    init_from: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
     """Train a model on data of one's own; the same as ``seq2see train``.
@@ -70,6 +73,7 @@ def train(
         settings: single settings by dotted name, such as ``{"training.learning_rate": 0.002}``.
         resume: go on from the last checkpoint in ``out``; ``force``, although settings or data have changed.
         tensorboard: write the figures for TensorBoard too, into ``out/tensorboard``.
+        init_from: a run whose pieces, model and weights this one begins with, such as one trained on plain text.
         reporter: where sentences and progress go; plain lines on standard output where there is none.
 
     Returns:
@@ -97,6 +101,7 @@ def train(
         resume=resume,
         force=force,
         tensorboard=tensorboard,
+        init_from=Path(init_from) if init_from else None,
     )
     with catch_signals() as interrupt:
         return train_run(request, reporter=reporter or plain(), interrupt=interrupt)
@@ -127,6 +132,33 @@ def train_run(request: TrainRequest, *, reporter: Reporter, interrupt: Interrupt
     return load(folder)
 
 
+def rehearse(request: TrainRequest, interrupt: Interrupt) -> None:
+    """Read the data and settle all settings of a new run, then stop: nothing is written.
+
+    Raises:
+        InputError: what training would refuse before its first update.
+    """
+    task = task_of(request.given())
+    given = request.given(task.data_key)
+    folder = run_folder(request, task.default_name(given, request.config))
+    prepare = task.open_data(given, request.origin(folder), interrupt)
+    world = World(0, 1, default_device())
+    ground = _ground(task, request, given, folder, world, silent(), interrupt, [])
+    with suppress(_Settled):
+        prepare(_Rehearsal(**vars(ground)))
+
+
+class _Settled(Exception):
+    """The settings of a rehearsal are there."""
+
+
+class _Rehearsal(Ground):
+    """Ends where a run would begin to write."""
+
+    def begin(self, settings: Settings) -> None:
+        raise _Settled
+
+
 def _resumed(request: TrainRequest, folder: Path) -> tuple[Task, Table]:
     """The task of the run in ``folder``, and what it was told with what is given now laid over it."""
     task = task_of(read_toml(folder / CONFIG))
@@ -152,7 +184,7 @@ def _train(
                     clean_leftovers(folder)
                     if not request.resume:
                         refuse_run(folder)  # another process may have made one meanwhile
-                ground = _ground(request, given, folder, world, reporter, interrupt, notes)
+                ground = _ground(task, request, given, folder, world, reporter, interrupt, notes)
                 prepared = prepare(ground)
             _fit(task, ground, prepared, reporter, notes)
     finally:
@@ -162,6 +194,7 @@ def _train(
 
 
 def _ground(
+    task: Task,
     request: TrainRequest,
     given: Table,
     folder: Path,
@@ -174,14 +207,22 @@ def _ground(
         notes.append(sentence)
         reporter.say(sentence)
 
+    goes_on = request.resume and has_checkpoint(folder)
+    place = given.get("training", {}).get("init_from")
+    donor = None if goes_on or place is None else open_donor(str(place), task.name, task.donors)
+    if donor is not None and request.model is not None:
+        raise InputError(f"--model {request.model}: the model is that of {place} (--init-from); leave --model out")
+    if donor is not None:
+        note(f"begins with the pieces, the model and the weights of {place}")
     return Ground(
         request=request,
-        given=given,
+        given=given if donor is None else donor.laid_under(given),
         folder=folder,
         world=world,
         note=note,
         interrupt=interrupt,
-        resumed=not world.main or (request.resume and has_checkpoint(folder)),
+        resumed=goes_on or not world.main,
+        donor=donor,
     )
 
 
@@ -189,12 +230,12 @@ def _fit(task: Task, ground: Ground, prepared: Prepared[Any], reporter: Reporter
     settings, folder, world, request = prepared.settings, ground.folder, ground.world, ground.request
     torch.manual_seed(settings.training.seed)
     model = prepared.model().to(world.device)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    reporter.say(f"model: {model_name(settings)}, {parameters:,} parameters, on {world.device.type}")
     figures = folder / FIGURES if request.tensorboard and world.main else None
-    if prepared.solve is not None:
+    if prepared.solve is not None:  # how large such a model is shows afterwards
         fitted = _solved(prepared.solve, model)
+        reporter.say(_model_line(settings, model, world))
     else:
+        reporter.say(_model_line(settings, model, world))
         with drawn_too(reporter.progress, figures) as report:
             fitted = fit(
                 model,
@@ -214,9 +255,14 @@ def _fit(task: Task, ground: Ground, prepared: Prepared[Any], reporter: Reporter
         reporter.say(f"{fitted.reason}; {fitted.steps:,} updates in {fitted.seconds / 60:.1f} minutes")
         evaluation = prepared.evaluate(model.eval())
         finish(folder, model, settings, fitted, evaluation, files=prepared.files, data=prepared.data, notes=notes)
-        for sentence in last_words(folder, evaluation, task.try_it):
+        for sentence in last_words(folder, evaluation, prepared.try_it or task.try_it):
             reporter.say(sentence)
     world.highest([0.0])  # all wait for the first process: the folder they load is whole then
+
+
+def _model_line(settings: Settings, model: torch.nn.Module, world: World) -> str:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return f"model: {model_name(settings)}, {parameters:,} parameters, on {world.device.type}"
 
 
 def _solved(solve: Callable[[Any], None], model: torch.nn.Module) -> Fitted:
@@ -224,4 +270,4 @@ def _solved(solve: Callable[[Any], None], model: torch.nn.Module) -> Fitted:
     stopwatch = Stopwatch(0.0)
     solve(model)
     weights = {name: tensor.to("cpu", copy=True) for name, tensor in weights_of(model).items()}
-    return Fitted(0, 1.0, stopwatch.seconds(), None, "counted in one pass", weights)
+    return Fitted(0, 1.0, stopwatch.seconds(), None, "found in one pass", weights)

@@ -1,6 +1,6 @@
 """Text to text: pairs are read, settings computed, and what training needs is prepared from them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from seq2see.tasks.feeding import training_batches
 from seq2see.tasks.folder import TOKENISER, load_weights, open_folder
 from seq2see.tasks.objective import objective
 from seq2see.tasks.prediction import Translator, predict
+from seq2see.tasks.reporting import tell
 from seq2see.tasks.resuming import digest, fingerprint
 from seq2see.tasks.scoring import evaluate_pairs, forced_loss, questions
 from seq2see.tasks.task import Ground, Prepared
@@ -48,7 +49,8 @@ class Translate:
 
     name = "translate"
     data_key = "pairs"
-    try_it = "seq2see predict {run} TEXT, or: seq2see see {run} TEXT"
+    donors: tuple[str, ...] = ("translate",)
+    try_it = 'seq2see predict {run} "TEXT", or: seq2see see {run} "TEXT" --html page.html'
 
     def default_name(self, given: Table, origin: Path | None) -> str:
         return default_name(_rules(given, origin))
@@ -76,12 +78,12 @@ def _rules(given: Table, origin: Path | None) -> DataSettings:
 def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     """Read and survey the pairs, settle the settings, train the tokenisers, fill the cache."""
     check, note, tally = ground.interrupt.check, ground.note, Tally()
-    _tell(note, corpus.pairs.notes)
+    tell(note, corpus.pairs.notes)
     corpus, found = surveyed(corpus, tally, check)
-    _tell(note, (*tally.sentences(), *found.lines()))
+    tell(note, (*tally.sentences(), *found.lines()))
     choice = choose(found, ground.given, model=ground.request.model, origin=ground.origin)
     settings = choice.settings
-    _tell(note, choice.reasons)
+    tell(note, choice.reasons)
     development, sentence = corpus.development(check)
     if development:
         note(sentence)
@@ -99,7 +101,7 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     )
     ground.agree(settings, made_of)
     cached = _cached(ground, corpus, tokenisers, data_hash)
-    _tell(note, (*cached.report.sentences(), *cut_off(cached, settings.search)))
+    tell(note, (*cached.report.sentences(), *cut_off(cached, settings.search)))
     scored = of_length(development, tokenisers, settings.data.max_pieces, check)
     if len(scored) < len(development):
         note(f"{len(development) - len(scored):,} pairs to choose by are too long to be scored (data.max_pieces)")
@@ -108,7 +110,7 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     return Prepared(
         settings=settings,
         files=(TOKENISER,),
-        model=lambda: build(settings.model, source, target),
+        model=lambda: ground.begun(build(settings.model, source, target)),
         batches=training_batches(cached, tokenisers, settings),
         loss=objective(settings.training),
         develop=judge.develop if scored else None,
@@ -118,20 +120,19 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     )
 
 
-def _tell(note: Callable[[str], None], sentences: Iterable[str]) -> None:
-    for sentence in sentences:
-        note(sentence)
-
-
 def _tokenisers(ground: Ground, corpus: Corpus, settings: TranslateSettings) -> TokeniserPair:
     """Those of a run that goes on, or new ones, in the folder."""
     if ground.resumed:
         return TokeniserPair.load(ground.folder / TOKENISER)
     ground.begin(settings)
     check = ground.interrupt.check
-    tokenisers = train_pair(
-        lambda: ((pair.source, pair.target) for pair in corpus.training(Tally(), check)), settings.text, check
-    )
+    if ground.donor is not None:
+        tokenisers = ground.donor.tokenisers
+    else:
+        pairs = corpus.training
+        tokenisers = train_pair(
+            lambda: ((pair.source, pair.target) for pair in pairs(Tally(), check)), settings.text, check
+        )
     tokenisers.save(ground.folder / TOKENISER)
     return tokenisers
 

@@ -1,27 +1,25 @@
 """A trained translator in Python: predict, see, evaluate."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from seq2see.config.settings import EvaluationSettings, SearchSettings, TranslateSettings
-from seq2see.config.toml import merged, parse
+from seq2see.config.settings import SearchSettings, TranslateSettings
 from seq2see.data.reading import open_pairs, read
 from seq2see.data.tally import Tally
-from seq2see.errors import InputError
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.seq2seq import Seq2Seq
-from seq2see.search.rules import ForbidWords, Rule
 from seq2see.tasks import seeing
-from seq2see.tasks.prediction import Prediction, Translator, single_line
+from seq2see.tasks.prediction import Prediction, Translator, forbidden
 from seq2see.tasks.prediction import predict as predict_texts
-from seq2see.tasks.run import Answer, Asked, Held, Run, View, search_settings
+from seq2see.tasks.run import View, search_settings
 from seq2see.tasks.scoring import evaluate_pairs, search_signature
-from seq2see.text.tokeniser import UNK, TokeniserPair
+from seq2see.tasks.writer_run import WriterRun, evaluation_settings
+from seq2see.text.tokeniser import TokeniserPair
 
 
 @dataclass(frozen=True)
-class TranslationRun(Run):
+class TranslationRun(WriterRun):
     """A trained translator in its folder."""
 
     settings: TranslateSettings
@@ -32,50 +30,6 @@ class TranslationRun(Run):
     def translator(self) -> Translator:
         """The model and its tokenisers."""
         return Translator(self.model, self.tokenisers, self.settings.data.max_pieces)
-
-    def answers(
-        self, inputs: Iterable[str], asked: Asked, *, window: int = 1_024, check: Callable[[], None] = lambda: None
-    ) -> Iterator[Answer]:
-        """See :meth:`Run.answers`. Each input has as many lines as the n-best list is long."""
-        asked.refuse("translate", *asked.search, "assignments", "prefix", "forbid")
-        search = asked.settings(self.settings.search)
-        for each in self.stream(
-            inputs, prefix=asked.prefix, forbid=asked.forbid, search=search, window=window, check=check
-        ):
-            texts = [single_line(one.text) for one in (each, *each.alternatives)]
-            # A blank text has one answer only; nobody could tell whose the lines are if there were fewer.
-            lines = texts + [""] * (search.nbest - len(texts))
-            yield Answer(tuple(lines), {"source": each.source, **_facts(each)})
-
-    def score(
-        self,
-        held: Held,
-        *,
-        asked: Asked,
-        metrics: Sequence[str] | None = None,
-        tokenize: str | None = None,
-        versus: Run | None = None,
-        check: Callable[[], None] = lambda: None,
-    ) -> Evaluation:
-        """See :meth:`Run.score`."""
-        if versus is not None and not isinstance(versus, TranslationRun):
-            raise InputError(f"{versus.folder} is a run of the task {versus.settings.task}, this one of translate")
-        return self.evaluate(
-            held.data,
-            source=held.source,
-            target=held.target,
-            columns=held.columns,
-            search=asked.settings(self.settings.search) if asked.search or asked.assignments else None,
-            metrics=metrics,
-            tokenize=tokenize,
-            versus=versus,
-            check=check,
-        )
-
-    def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> View:
-        """See :meth:`Run.view`."""
-        asked = asked or Asked()
-        return self.see(text, target=target, search=asked.settings(self.settings.search))
 
     def predict(
         self,
@@ -110,19 +64,11 @@ class TranslationRun(Run):
             self.translator,
             texts,
             search or self.settings.search,
-            rules=self._rules(forbid),
+            rules=forbidden(self.tokenisers.target, forbid),
             prefix=prefix,
             window=window,
             check=check,
         )
-
-    def _rules(self, forbid: Sequence[str]) -> list[Rule]:
-        target = self.tokenisers.target
-        # A word is another piece at the start of a sentence than after a blank.
-        spellings = {target.encode(form).ids for word in forbid if word.strip() for form in (word, " " + word)}
-        # What the model has no piece for, it cannot write.
-        known = sorted(ids for ids in spellings if UNK not in ids)
-        return [ForbidWords(tuple(known))] if known else []
 
     def see(
         self, text: str, *, target: str | None = None, beam: int | None = None, search: SearchSettings | None = None
@@ -165,10 +111,7 @@ class TranslationRun(Run):
         settings, tally = self.settings, Tally()
         asked = columns or (None, None)
         pair_source = open_pairs(data, source, target, source_column=asked[0], target_column=asked[1], check=check)
-        chosen = parse(
-            EvaluationSettings,
-            merged(settings.evaluation.model_dump(mode="json"), _evaluation(metrics, tokenize)),
-        )
+        chosen = evaluation_settings(settings.evaluation, metrics, tokenize)
         result = evaluate_pairs(
             self.translator,
             [(pair.source, pair.target) for pair in read(pair_source, tally, check)],
@@ -186,23 +129,4 @@ class TranslationRun(Run):
             else None,
             check=check,
         )
-        said = (self.note, versus.note if versus else "", *pair_source.notes, *tally.sentences())
-        return replace(result, notes=tuple(note for note in said if note))
-
-
-def _evaluation(metrics: Sequence[str] | None, tokenize: str | None) -> dict[str, object]:
-    given = {"metrics": list(metrics) if metrics else None, "tokenize": tokenize}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _facts(prediction: Prediction) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "text": prediction.text,
-        "score": prediction.score,
-        "finished": prediction.finished,
-        "pieces": prediction.pieces,
-        "log_probs": prediction.log_probs,
-    }
-    if prediction.alternatives:
-        facts["alternatives"] = [_facts(each) for each in prediction.alternatives]
-    return facts
+        return self.noted(result, versus, *pair_source.notes, *tally.sentences())

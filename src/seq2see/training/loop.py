@@ -31,6 +31,7 @@ from seq2see.training.gradient import Computation
 from seq2see.training.interrupt import Interrupt, name_of
 from seq2see.training.job import Develop, Job, Report, with_event
 from seq2see.training.journal import Journal, interval, training_line
+from seq2see.training.memory import EVERY, give_back
 from seq2see.training.optimiser import build_optimiser, clip_and_check, set_rate
 from seq2see.training.preparation import Say, largest_batch, prepared, starting_point
 from seq2see.training.progress import Development, Progress, Said, Saved, Stopwatch
@@ -278,6 +279,8 @@ def _update(job: Job[AnyBatch], standing: Standing, group: Group[AnyBatch]) -> S
     job.tell(progress)
     if split:
         _check_split(job, standing, group)
+    if not standing.step % EVERY:
+        give_back()
     if standing.tally.tokens and standing.step % interval(standing.step) == 0:
         job.journal.write(training_line(progress))
         standing = replace(standing, tally=Tally(started=progress.seconds))

@@ -1,6 +1,3 @@
-// Texts enter the page only as textContent and attribute values, never as markup.
-const data = JSON.parse(document.getElementById("data").textContent);
-const byId = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 // An answer of one word (a date, a name) has only its pieces to show.
 const wordy = data.records.some((record) => record.target.groups.filter((group) => !record.target.special[group[0]]).length > 1);
@@ -9,20 +6,6 @@ const state = { record: 0, kind: "cross", layer: -1, head: -1, units: wordy ? "w
 let shown = null;  // what view() computed last
 let paint = () => {};  // shows the current row and column in every drawing
 
-function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key in made) made[key] = value; else made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
-}
-function drawn(name, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 const percent = (share) => share >= 0.9995 ? "100 %" : share >= 0.0005 ? `${(100 * share).toFixed(1)} %` : share > 0 ? "< 0.1 %" : "0 %";
 const short = (share) => share >= 0.995 ? "100 %" : share >= 0.01 ? `${Math.round(100 * share)} %` : share > 0 ? "< 1 %" : "0 %";
 const isolated = (text) => element("bdi", { textContent: text });

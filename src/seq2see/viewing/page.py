@@ -53,17 +53,22 @@ def attention_page(records: Sequence[Record]) -> str:
         "page",
         title=title,
         data=content,
-        parts={"fallback": _fallback(records)},
+        parts={"fallback": without_scripts(records)},
         styles=("house.css", "page.css"),
-        scripts=("page_drawing.js", "page.js"),
+        scripts=("elements.js", "page_drawing.js", "page.js"),
     )
 
 
 def notebook(records: Sequence[Record], height: int = 900) -> str:
-    """The page inside a frame, for ``_repr_html_`` of a notebook; the frame may run its own script and nothing else."""
-    page = html.escape(attention_page(records), quote=True)
+    """The page inside a frame, for ``_repr_html_`` of a notebook."""
+    return framed(attention_page(records), "Attention", height)
+
+
+def framed(page: str, title: str, height: int) -> str:
+    """A page inside a frame that may run its own script and nothing else."""
     style = f"width:100%;height:{height}px;border:0"
-    return f'<iframe sandbox="allow-scripts" style="{style}" title="Attention" srcdoc="{page}"></iframe>'
+    inside = html.escape(page, quote=True)
+    return f'<iframe sandbox="allow-scripts" style="{style}" title="{title}" srcdoc="{inside}"></iframe>'
 
 
 def filled(
@@ -76,9 +81,9 @@ def filled(
     scripts: Sequence[str],
     pictures: bool = False,
 ) -> str:
-    """The template ``name``.html with styles, scripts, title (plain text), data, and further parts (HTML) put in.
+    """The template ``name``.html in the frame of all pages, with styles, scripts, title (plain text), data and parts.
 
-    ``pictures``: the data hold pictures, which the page may show; it may fetch none all the same.
+    ``parts`` are HTML. ``pictures``: the data hold some, which the page may show; it may fetch none all the same.
     """
     folder = files("seq2see.viewing")
 
@@ -93,7 +98,7 @@ def filled(
     filling = {"policy": policy, "title": html.escape(title), "style": style, "script": script, **parts}
     filling["data"] = inert_json(data)
     # Split once and join: what is put in is never searched for marks itself.
-    pieces = joined([f"{name}.html"]).split("@@")
+    pieces = joined(["frame.html"]).replace("@@body@@", joined([f"{name}.html"])).split("@@")
     return "".join(filling[piece] if number % 2 else piece for number, piece in enumerate(pieces))
 
 
@@ -200,7 +205,7 @@ def _mean(matrices: Sequence[Rows]) -> Rows:
     )
 
 
-def _fallback(records: Sequence[Record]) -> str:
+def without_scripts(records: Sequence[Record]) -> str:
     """What a reader without scripts sees: the texts, and how sure the model was of each word."""
     parts = ["<p>The drawings on this page need JavaScript, which is switched off. The texts:</p>"]
     for record in records[:100]:
@@ -210,12 +215,6 @@ def _fallback(records: Sequence[Record]) -> str:
             f"{shown_piece(text)} {100 * probability(sum(record.log_probs[piece] for piece in group)):.0f} %"
             for text, group in words
         )
-        parts.append(
-            f"<p dir=auto>{_safe(record.source.text)}</p><p dir=auto>{_safe(record.target.text)}</p>"
-            f"<p>{html.escape(' · '.join(sure))}</p>"
-        )
+        lines = (visible(record.source.text), visible(record.target.text), " · ".join(sure))
+        parts += [f"<p dir=auto>{html.escape(line)}</p>" for line in lines]
     return "".join(parts)
-
-
-def _safe(text: str) -> str:
-    return html.escape(visible(text))

@@ -1,23 +1,6 @@
-// Texts enter the page only as textContent and attribute values, never as markup.
-const data = JSON.parse(document.getElementById("data").textContent);
-const byId = (id) => document.getElementById(id);
 const side = 160;  // pixels of the longer side of a picture
 const state = { layer: -1, head: -1, units: "words", scale: "own", glow: 0.75 };
 
-function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key in made) made[key] = value; else made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
-}
-function drawn(name, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 const percent = (share) => share >= 0.0995 ? `${Math.round(100 * share)} %` : share >= 0.0005 ? `${(100 * share).toFixed(1)} %` : share > 0 ? "< 0.1 %" : "0 %";
 
 // ── what is shown: units, and for each its weights over the places ──────────────────────────────

@@ -11,8 +11,8 @@ from typing import Any
 from seq2see.errors import InputError
 from seq2see.storage.atomic import write_atomic
 from seq2see.text.visible import visible
-from seq2see.viewing.grid import piece_labels, probability, shown_piece, word_groups, word_texts
-from seq2see.viewing.page import MOST_WEIGHTS, UNIT, bounded, facts, filled, weights_map
+from seq2see.viewing.grid import piece_labels, shown_piece, word_groups, word_texts
+from seq2see.viewing.page import MOST_WEIGHTS, UNIT, bounded, facts, filled, framed, weights_map, without_scripts
 from seq2see.viewing.pictures import caveat, picture_of
 from seq2see.viewing.record import Record
 
@@ -56,19 +56,17 @@ def picture_page(records: Sequence[Record]) -> str:
             "heading": "What speaks for the class" if classes else "Where the model looked",
             "caveat": html.escape(caveat(records[0])),
             "how": how,
-            "fallback": _fallback(records),
+            "fallback": without_scripts(records),
         },
         styles=("house.css", "picture_page.css"),
-        scripts=("picture_page.js",),
+        scripts=("elements.js", "picture_page.js"),
         pictures=True,
     )
 
 
 def picture_notebook(records: Sequence[Record], height: int = 640) -> str:
     """The page inside a frame, for ``_repr_html_`` of a notebook; see ``page.notebook``."""
-    page = html.escape(picture_page(records), quote=True)
-    style = f"width:100%;height:{height}px;border:0"
-    return f'<iframe sandbox="allow-scripts" style="{style}" title="Where the model looked" srcdoc="{page}"></iframe>'
+    return framed(picture_page(records), "Where the model looked", height)
 
 
 def _content(record: Record, most: int) -> dict[str, Any]:
@@ -107,18 +105,3 @@ def _content(record: Record, most: int) -> dict[str, Any]:
 def _class_facts(record: Record) -> list[str]:
     """What is to be said of a class: a piece that is alone has no mean over pieces."""
     return [visible(record.signature)] if record.signature else []
-
-
-def _fallback(records: Sequence[Record]) -> str:
-    """What a reader without scripts sees: each picture, and how sure the model was of each word."""
-    parts = ["<p>The drawings on this page need JavaScript, which is switched off. The answers:</p>"]
-    for record in records[:100]:
-        groups = word_groups(record.target)
-        words = zip(word_texts(record.target, groups), groups, strict=True)
-        sure = (
-            f"{shown_piece(text)} {100 * probability(sum(record.log_probs[piece] for piece in group)):.0f} %"
-            for text, group in words
-        )
-        names = (visible(record.source.text), visible(record.target.text), " · ".join(sure))
-        parts += [f"<p dir=auto>{html.escape(name)}</p>" for name in names]
-    return "".join(parts)

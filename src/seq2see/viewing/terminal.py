@@ -87,7 +87,7 @@ def heat_map(
     if kind == "cross" and record.task == "tag":
         return "\n".join(_in_step(record, layer, head, width, style))
     if kind == "cross" and "cross" not in record.attention:
-        return "\n".join(_without_attention(record, words, width, style))
+        return "\n".join(_without_attention(record, words, layer, head, width, style))
     return "\n".join(_map(record, grid(record, kind=kind, words=words, layer=layer, head=head), width, style))
 
 
@@ -275,10 +275,15 @@ def _in_step(record: Record, layer: int | None, head: int | None, width: int, st
         yield from _closing(record, width)
 
 
-def _without_attention(record: Record, words: bool, width: int, style: _Style) -> Iterator[str]:
-    """The words of the target, how sure the model was of each, and what came next to it."""
+def _without_attention(
+    record: Record, words: bool, layer: int | None, head: int | None, width: int, style: _Style
+) -> Iterator[str]:
+    """The words of the target, how sure the model was of each, and what came next to it.
+
+    Of a text with hidden pieces, what a Transformer's pieces looked at stands below.
+    """
     what = "each piece of the text, how likely it was, and what else was likely"
-    if record.task != "lm":
+    if record.task not in ("lm", "masked"):
         what = "a model without attention from target to source; no map to draw"
     yield from folded(f"{visible(record.model)}: {what}", width)
     yield ""
@@ -294,4 +299,7 @@ def _without_attention(record: Record, words: bool, width: int, style: _Style) -
         line = f"{chance:>{_PROBABILITY}}" + (f"  not {others}" if others else "")
         yield _named(label, room, style, right=True) + style.faint(_fitted(line, width - room, style))
     yield ""
-    yield from _closing(record, width)
+    if record.task == "masked" and "encoder" in record.attention:
+        yield from _map(record, grid(record, kind="encoder", words=words, layer=layer, head=head), width, style)
+    else:
+        yield from _closing(record, width)
