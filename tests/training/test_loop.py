@@ -75,9 +75,10 @@ def test_training_is_the_loop_one_would_write_by_hand(tmp_path: Path, accumulate
     assert fitted.epochs == pytest.approx(7 / 5 if accumulate == 1 else 2 + 2 / 5)  # 5 batches: 2 + 2 + 1
 
 
-def test_the_position_counts_batches_and_an_epoch_ends_a_group() -> None:
+@pytest.mark.parametrize("made_ahead", [False, True])
+def test_the_position_counts_batches_and_an_epoch_ends_a_group(made_ahead: bool) -> None:
     found = []
-    for group in groups(Corpus(), Corpus().count, 2, 0, 3):
+    for group in groups(Corpus(), Corpus().count, 2, 0, 3, made_ahead=made_ahead):
         found.append((group.epoch, group.first, group.last, group.after))
         if len(found) == 5:
             break
