@@ -59,7 +59,14 @@ def test_a_transformer_sees_half_a_window_at_least_and_nothing_before() -> None:
     assert chosen(model="gpt-tiny").evaluation.context == 64
     assert chosen(model="gpt-tiny", window={"length": 40}).evaluation.context == 20
     assert (chosen(model="gpt-tiny").window.before, chosen(model="lstm").window.before) == (0, 64)
-    assert chosen(model="gpt-small").training.learning_rate == pytest.approx(0.001)
+
+
+def test_a_transformer_gets_muon_and_a_rate_for_its_width() -> None:
+    found = [chosen(model=name).training for name in ("gpt-tiny", "gpt-small", "lstm")]
+    assert [each.optimiser for each in found] == ["muon", "muon", "adamw"]
+    assert [each.learning_rate for each in found] == pytest.approx([0.008, 0.008 / 3, 0.004], abs=1e-6)
+    by_hand = chosen(model="gpt-small", training={"optimiser": "adamw"}).training
+    assert (by_hand.optimiser, by_hand.learning_rate) == ("adamw", pytest.approx(0.001))
 
 
 def test_counting_needs_no_budget_but_may_be_given_one() -> None:

@@ -46,7 +46,7 @@ def test_what_is_given_wins() -> None:
     given = {"model": {"encoder": {"width": 256}}, "window": {"length": 7}, "masking": {"share": 0.3}}
     found = choose_masked(survey(1_000_000), given, model="bert-tiny").settings
     assert (found.model.encoder.width, found.window.length, found.masking.passes) == (256, 7, 3)
-    assert found.training.learning_rate == pytest.approx(0.0015)
+    assert found.training.learning_rate == pytest.approx(0.004)
 
 
 def test_a_model_of_ones_own() -> None:

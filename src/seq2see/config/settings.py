@@ -138,6 +138,7 @@ class TrainingSettings(Section):
     seed: Annotated[int, Field(ge=0)] = 1
     batch_tokens: Positive = 4_096  # target pieces, padding included, in one batch over all processes
     accumulate: Positive = 1  # batches to one update
+    optimiser: Literal["adamw", "muon"] = "adamw"  # muon: hidden matrices by Muon, everything else by AdamW
     learning_rate: Annotated[float, Field(gt=0)] = 0.001  # the highest of the schedule
     warmup: Annotated[float, Field(ge=0)] = 0.1  # below 1: share of the budget; from 1 on: updates
     schedule: Literal["constant", "inverse-square-root", "cosine", "stable-decay"] = "cosine"

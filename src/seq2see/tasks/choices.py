@@ -10,7 +10,7 @@ from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.build import count_parameters
 from seq2see.models.presets import PRESETS, preset
-from seq2see.tasks.donor import gentler
+from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
 
 _ANY = 8  # pieces of a vocabulary
@@ -110,10 +110,7 @@ def _training(survey: Survey, decoder: object, given: Mapping[str, Any], reasons
     training: Table = dict(_RECIPES["recurrent"])
     if isinstance(decoder, Mapping) and decoder.get("kind") == "transformer":
         training = dict(_RECIPES["transformer"])
-        width = decoder.get("width")
-        if isinstance(width, int) and width > _TUNED_WIDTH:
-            # The best rate of Adam falls with the width (Yang et al. 2021, table 3).
-            training["learning_rate"] = round(training["learning_rate"] * _TUNED_WIDTH / width, 6)
+        for_transformer(training, decoder.get("width"), given)
     training["batch_tokens"] = _batch_tokens(survey)
     if not any(budget in given for budget in ("minutes", "epochs", "steps")):
         minutes = float(min(60, max(2, round(survey.pairs * _words(survey) / 12_000))))
@@ -125,9 +122,8 @@ def _training(survey: Survey, decoder: object, given: Mapping[str, Any], reasons
 
 _RECIPES: dict[str, Table] = {
     "recurrent": {"learning_rate": 0.002, "warmup": 0.05, "schedule": "cosine"},
-    "transformer": {"learning_rate": 0.003, "warmup": 0.1, "schedule": "cosine"},
+    "transformer": {"optimiser": "muon", "learning_rate": 0.005, "warmup": 0.1, "schedule": "cosine"},
 }
-_TUNED_WIDTH = 128  # of a Transformer, for which the learning rate above is
 
 
 def _batch_tokens(survey: Survey) -> int:

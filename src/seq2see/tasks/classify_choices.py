@@ -11,7 +11,7 @@ from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.classifier import count_parameters
 from seq2see.models.classifier_presets import CLASSIFIERS, classifier_preset
-from seq2see.tasks.donor import gentler
+from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
 
 _ANY = 8  # pieces of a vocabulary
@@ -125,10 +125,8 @@ def _buckets(survey: Survey) -> int:
 def _training(survey: Survey, encoder: object, given: Mapping[str, Any], reasons: list[str]) -> Table:
     kind = encoder.get("kind") if isinstance(encoder, Mapping) else None
     training: Table = dict(_RECIPES.get(str(kind), _RECIPES["recurrent"]))
-    width = encoder.get("width") if isinstance(encoder, Mapping) else None
-    if kind == "transformer" and isinstance(width, int) and width > _TUNED_WIDTH:
-        # The best rate of Adam falls with the width (Yang et al. 2021, table 3).
-        training["learning_rate"] = round(training["learning_rate"] * _TUNED_WIDTH / width, 6)
+    if kind == "transformer" and isinstance(encoder, Mapping):
+        for_transformer(training, encoder.get("width"), given)
     total = survey.pairs * _pieces(survey)
     # Large batches are quick, but a small corpus in a few of them gives too few updates: about 100 an epoch then.
     training["batch_tokens"] = next((size for size in _BATCHES if total <= 100 * size), 4_096)
@@ -147,7 +145,6 @@ _RECIPES: dict[str, Table] = {
 }
 _EPOCHS = ((40.0, 2_000), (20.0, 20_000), (8.0, 500_000), (4.0, 2_000_000))
 _BATCHES = (128, 256, 512, 1_024, 2_048)
-_TUNED_WIDTH = 128  # of a Transformer, for which the learning rate above is
 
 
 def _evaluation(largest: float, given: Mapping[str, Any], reasons: list[str]) -> Table:

@@ -7,7 +7,6 @@ A language model lends its network to a classifier (Radford et al. 2018, section
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,6 @@ from seq2see.storage.tensors import load_tensors
 from seq2see.tasks.folder import TOKENISER, WEIGHTS, open_folder
 from seq2see.text.tokeniser import TokeniserPair
 from seq2see.training.checkpoint import weights_of
-
-_GENTLER = 0.3  # of the learning rate that a fresh model gets: what was learned is not to be undone
 
 
 @dataclass(frozen=True)
@@ -102,15 +99,6 @@ def open_donor(place: str, task: str, donors: Sequence[str]) -> Donor:
         settings = {"text": text, "model": {"name": model["name"], "encoder": _as_encoder(network, kind)}}
         tensors = _of_encoder(tensors, kind)
     return Donor(folder, kind, settings, TokeniserPair.load(folder / TOKENISER), tensors)
-
-
-def gentler(training: Table, given: Mapping[str, Any], reasons: list[str]) -> None:
-    """A smaller learning rate for a run that begins with the weights of another."""
-    donor = given.get("init_from")
-    if donor is None or "learning_rate" in given or "learning_rate" not in training:
-        return
-    training["learning_rate"] = round(_GENTLER * training["learning_rate"], 6)
-    reasons.append(f"learning rate: {training['learning_rate']:g} (small: it begins with what {donor} knows)")
 
 
 def _as_encoder(network: Table, kind: str) -> Table:

@@ -12,9 +12,9 @@ from seq2see.config.toml import Table, merged, parse
 from seq2see.data.plain_text import TextSurvey
 from seq2see.errors import InputError
 from seq2see.models.language_presets import LANGUAGE_PRESETS, build_language_model, language_preset
-from seq2see.tasks.donor import gentler
+from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
-from seq2see.tasks.text_choices import add_budget, batch_tokens, has_budget, slow_down, window_length
+from seq2see.tasks.text_choices import add_budget, batch_tokens, has_budget, window_length
 
 _SMALL = 50_000  # characters, below which a text has too little for a Transformer to learn looking back from
 _CHARACTERS = 20_000_000  # up to which characters are the pieces
@@ -22,7 +22,13 @@ _ANY = 8  # pieces of a vocabulary
 
 _RECIPES: Mapping[str, Table] = {
     "recurrent": {"learning_rate": 0.004, "warmup": 0.05, "schedule": "cosine"},
-    "transformer": {"learning_rate": 0.003, "warmup": 0.05, "schedule": "cosine", "weight_decay": 0.1},
+    "transformer": {
+        "optimiser": "muon",
+        "learning_rate": 0.008,
+        "warmup": 0.05,
+        "schedule": "cosine",
+        "weight_decay": 0.1,
+    },
     "markov": {"epochs": 1.0},
 }
 
@@ -109,7 +115,7 @@ def _training(survey: TextSurvey, base: Table, kind: str, given: Mapping[str, An
         **_RECIPES.get(kind, {}),
     }
     if kind == "transformer":
-        slow_down(training, base.get("decoder", {}).get("width"))
+        for_transformer(training, base.get("decoder", {}).get("width"), given)
     if has_budget(given):
         training.pop("epochs", None)
     elif kind != "markov":

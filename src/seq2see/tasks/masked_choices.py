@@ -13,9 +13,9 @@ from seq2see.data.plain_text import TextSurvey
 from seq2see.errors import InputError
 from seq2see.models.masked_language_model import build_masked_model
 from seq2see.models.masked_presets import MASKED_PRESETS, masked_preset
-from seq2see.tasks.donor import gentler
+from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
-from seq2see.tasks.text_choices import add_budget, batch_tokens, has_budget, slow_down, window_length
+from seq2see.tasks.text_choices import add_budget, batch_tokens, has_budget, window_length
 
 _CHARACTERS = 20_000_000  # up to which a small model is enough
 _ANY = 8  # pieces of a vocabulary
@@ -28,7 +28,13 @@ _VOCABULARIES = ((2_000, 65_000), (4_000, 200_000), (8_000, 2_600_000), (16_000,
 
 _RECIPES: Mapping[str, Table] = {
     "recurrent": {"learning_rate": 0.004, "warmup": 0.05, "schedule": "cosine"},
-    "transformer": {"learning_rate": 0.003, "warmup": 0.1, "schedule": "cosine", "weight_decay": 0.1},
+    "transformer": {
+        "optimiser": "muon",
+        "learning_rate": 0.008,
+        "warmup": 0.1,
+        "schedule": "cosine",
+        "weight_decay": 0.1,
+    },
 }
 
 
@@ -106,7 +112,7 @@ def _training(survey: TextSurvey, pieces: int, encoder: object, given: Mapping[s
     kind = str(network.get("kind"))
     training: Table = {"label_smoothing": 0.0, "batch_tokens": batch_tokens(pieces), **_RECIPES.get(kind, {})}
     if kind == "transformer":
-        slow_down(training, network.get("width"))
+        for_transformer(training, network.get("width"), given)
     if not has_budget(given):
         add_budget(training, survey.characters / _A_MINUTE, reasons)
     gentler(training, given, reasons)

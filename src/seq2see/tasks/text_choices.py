@@ -1,11 +1,10 @@
-"""What is computed from a plain text alike for every task that reads one: windows, batches, learning rate, budget."""
+"""What is computed from a plain text alike for every task that reads one: windows, batches, budget."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from seq2see.config.toml import Table
 
-_TUNED_WIDTH = 128  # of a Transformer, for which the learning rates of the tasks are
 _LEAST_WINDOWS = 30  # that a text is cut into
 
 
@@ -17,13 +16,6 @@ def window_length(pieces: int, most: int) -> int:
 def batch_tokens(pieces: int) -> int:
     """Large batches are quick, but a short text in a few of them gives too few updates: about fifty an epoch then."""
     return next((size for size in (512, 1_024) if pieces <= 50 * size), 2_048)
-
-
-def slow_down(training: Table, width: object) -> None:
-    """A smaller learning rate for a wide Transformer."""
-    if isinstance(width, int) and width > _TUNED_WIDTH:
-        # The best rate of Adam falls with the width (Yang et al. 2021, table 3).
-        training["learning_rate"] = round(training["learning_rate"] * _TUNED_WIDTH / width, 6)
 
 
 def has_budget(given: Mapping[str, Any]) -> bool:

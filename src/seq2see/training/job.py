@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Generic
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
 from seq2see.config.settings import TrainingSettings
 from seq2see.training.averaging import Ema
@@ -37,7 +37,7 @@ class Job(Generic[AnyBatch]):
     interrupt: Interrupt
     fingerprint: dict[str, str]
     world: World
-    optimiser: AdamW
+    optimiser: Optimizer
     ema: Ema | None
     computation: Computation[AnyBatch]
     journal: Journal

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
 from seq2see.config.settings import TrainingSettings
 from seq2see.errors import Seq2seeError, Stopped
@@ -132,7 +132,7 @@ def _speaker(report: Report, world: World) -> Say:
 
 def _learner(
     model: nn.Module, settings: TrainingSettings, world: World, checkpoint: Path | None
-) -> tuple[AdamW, Ema | None]:
+) -> tuple[Optimizer, Ema | None]:
     """The model in its place, the same in all processes, with its optimiser and moving average."""
     model.to(world.device).train()
     world.copy_from_main(model)

@@ -1,4 +1,4 @@
-"""AdamW for a model: which weights decay, one norm for clipping, and its state as flat named tensors."""
+"""AdamW or Muon for a model: which weights decay, one norm for clipping, and the state as flat named tensors."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -8,16 +8,20 @@ from torch import Tensor, nn
 
 from seq2see.config.settings import TrainingSettings
 from seq2see.errors import InputError
-from seq2see.nn.embedding import Embedding
+from seq2see.nn.embedding import Embedding, OutputLayer
 from seq2see.nn.position import LearnedPosition
+from seq2see.training.muon import Muon
 
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")  # where torch has one kernel for the whole update
 TABLES = (nn.Embedding, Embedding, LearnedPosition)  # modules whose weights are vectors to look up
 PARTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps for each parameter
+MATRIX_PARTS = ("momentum",)  # what Muon keeps for each matrix
 
 
-def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, algorithm 2), fused where the device has it.
+def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019, algorithm 2), fused where the device has it; or Muon, and AdamW for the rest.
+
+    Muon has the hidden matrices: those that are neither a table to look up nor an output layer.
 
     Weight decay is for matrices. Biases and the gains of norms (fewer than two dimensions) have none, and
     embeddings have none either: decay comes with each update, but a rare word's gradient seldom does, so its
@@ -29,19 +33,25 @@ def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise InputError("the model has no parameter to train: all are frozen, or there are none")
+    outputs = {id(each.weight_VD) for each in model.modules() if isinstance(each, OutputLayer)}
     decayed = [each for each in parameters if each.dim() >= 2 and id(each) not in embeddings]
+    hidden = [each for each in decayed if each.dim() == 2 and id(each) not in outputs]
+    matrices = hidden if settings.optimiser == "muon" else []
+    elsewhere = {id(each) for each in matrices}
     chosen = {id(each) for each in decayed}
-    kept = [each for each in parameters if id(each) not in chosen]
     groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
+        {"params": [each for each in decayed if id(each) not in elsewhere], "weight_decay": settings.weight_decay},
+        {"params": [each for each in parameters if id(each) not in chosen], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+    adamw = torch.optim.AdamW(
+        [group for group in groups if group["params"]] or [{"params": []}],
         lr=settings.learning_rate,
         betas=settings.betas,
         fused=all(each.device.type in FUSED_DEVICES and each.is_floating_point() for each in parameters),
     )
+    if not matrices:
+        return adamw
+    return Muon(matrices, adamw, rate=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -78,7 +88,7 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer, model: nn.Module) -> dic
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         state = optimiser.state.get(parameter, {})
-        tensors |= {f"{part}.{name}": state[part].detach() for part in PARTS if part in state}
+        tensors |= {f"{part}.{name}": state[part].detach() for part in (*PARTS, *MATRIX_PARTS) if part in state}
     return tensors
 
 
@@ -89,27 +99,33 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, model: nn.Module, tensor
     """
     trained = {id(each): group for group in optimiser.param_groups for each in group["params"]}
     parameters = {name: each for name, each in model.named_parameters() if id(each) in trained}
-    _check_names(parameters, tensors)
+    matrices = {id(each) for each in optimiser.matrices["params"]} if isinstance(optimiser, Muon) else set()
+    parts = {name: MATRIX_PARTS if id(each) in matrices else PARTS for name, each in parameters.items()}
+    _check_names(parameters, parts, tensors)
     for name, parameter in parameters.items():
         optimiser.state.pop(parameter, None)
-        if f"step.{name}" not in tensors:
+        if f"{parts[name][0]}.{name}" not in tensors:
             continue
-        group = trained[id(parameter)]
-        on_device = group["fused"] or group["capturable"]
-        step = tensors[f"step.{name}"].to(parameter.device if on_device else "cpu", torch.float32, copy=True)
-        optimiser.state[parameter] = {"step": step} | {
-            part: torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(tensors[f"{part}.{name}"])
-            for part in PARTS[1:]
-        }
+        group, state = trained[id(parameter)], dict[str, Tensor]()
+        for part in parts[name]:
+            found = tensors[f"{part}.{name}"]
+            if part == "step":
+                on_device = group["fused"] or group["capturable"]
+                state[part] = found.to(parameter.device if on_device else "cpu", torch.float32, copy=True)
+            else:
+                state[part] = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(found)
+        optimiser.state[parameter] = state
 
 
-def _check_names(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+def _check_names(
+    parameters: Mapping[str, Tensor], parts: Mapping[str, tuple[str, ...]], tensors: Mapping[str, Tensor]
+) -> None:
     """Raise InputError unless each parameter has all its parts, in its shape, or none."""
-    known = {f"{part}.{name}": (part, name) for name in parameters for part in PARTS}
+    known = {f"{part}.{name}": (part, name) for name in parameters for part in parts[name]}
     if unknown := sorted(set(tensors) - set(known)):
         raise InputError(f"the optimiser's state has tensors that this model does not: {', '.join(unknown[:5])}")
     for full, (part, name) in known.items():
-        present = [f"{each}.{name}" in tensors for each in PARTS]
+        present = [f"{each}.{name}" in tensors for each in parts[name]]
         if any(present) and full not in tensors:
             raise InputError(f"the optimiser's state lacks the tensor {full}")
         shape = () if part == "step" else tuple(parameters[name].shape)
