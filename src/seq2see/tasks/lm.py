@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from seq2see.config.lm import LmSettings, MarkovModel, PlainTextSettings
 from seq2see.config.settings import SearchSettings
 from seq2see.config.toml import Table, parse
-from seq2see.data.plain_text import parts
-from seq2see.data.stream_cache import CachedStream, encoded
+from seq2see.data.stream_cache import CachedStream
 from seq2see.data.streams import InputFile
 from seq2see.data.text_windows import TextBatch, TextWindows
 from seq2see.errors import InputError
@@ -29,6 +26,7 @@ from seq2see.tasks.lm_choices import choose_lm
 from seq2see.tasks.lm_run import LmRun, evaluate_text
 from seq2see.tasks.lm_scoring import Reader, sampled_loss
 from seq2see.tasks.plain_corpus import (
+    HeldOutText,
     name_of_text,
     open_corpus,
     text_files,
@@ -105,7 +103,7 @@ def _prepare(ground: Ground, rules: PlainTextSettings, file: InputFile, dev: Inp
     ground.agree(settings, made_of)
     stream = text_stream(ground, corpus, tokeniser)
     note(f"training text: {len(stream):,} pieces")
-    judge = Judge(settings, tokeniser, held_out, corpus.data_name(held_out), ground.interrupt, ground.folder)
+    judge = Judge(tokeniser, held_out, corpus.data_name(held_out), ground.interrupt, ground.folder, settings)
     counts_V = stream.counts(tokeniser.size, check)
     return Prepared(
         settings=settings,
@@ -164,20 +162,10 @@ def _objective(smoothing: float) -> LossFunction[TextBatch]:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Judge(HeldOutText):
     """How well a model foresees the held-out text."""
 
     settings: LmSettings
-    tokeniser: Tokeniser
-    text: str
-    data: str
-    interrupt: Interrupt
-    folder: Path
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there is a piece in it."""
-        return len(self.ids_I) > 0
 
     def reader(self, model: nn.Module) -> Reader:
         return Reader(cast(Any, model), self.tokeniser, self.settings)
@@ -202,12 +190,6 @@ class Judge:
         found = go_on(reader, [ids], drawn, check=self.interrupt.check)[0][0]
         written = self.tokeniser.decode((*ids, *found.tokens))[len(self.tokeniser.decode(ids)) :]
         return {"source": _one_line(prompt), "reference": _one_line(then), "prediction": _one_line(written)}
-
-    @cached_property
-    def ids_I(self) -> Tensor:
-        """The pieces of the held-out text."""
-        found = encoded(self.tokeniser, parts([self.text]), self.interrupt.check)
-        return torch.tensor([one for part in found for one in part], dtype=torch.long)
 
 
 def _one_line(text: str) -> str:

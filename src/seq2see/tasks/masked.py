@@ -5,7 +5,6 @@ B windows · T pieces of a window · K hidden ones · D width · N hidden pieces
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -16,8 +15,7 @@ from seq2see.config.lm import PlainTextSettings
 from seq2see.config.masked import MaskedSettings
 from seq2see.config.toml import Table, parse
 from seq2see.data.masking import MASK, MaskedBatch, MaskedWindows, hide
-from seq2see.data.plain_text import parts
-from seq2see.data.stream_cache import CachedStream, encoded
+from seq2see.data.stream_cache import CachedStream
 from seq2see.data.streams import InputFile
 from seq2see.data.text_windows import TextWindows
 from seq2see.evaluation.result import Evaluation
@@ -28,6 +26,7 @@ from seq2see.tasks.masked_filling import Filler, Gapped
 from seq2see.tasks.masked_run import MaskedRun
 from seq2see.tasks.masked_scoring import MaskedReader, evaluate_text, sampled_loss
 from seq2see.tasks.plain_corpus import (
+    HeldOutText,
     name_of_text,
     open_corpus,
     text_files,
@@ -94,7 +93,7 @@ def _prepare(ground: Ground, rules: PlainTextSettings, file: InputFile, dev: Inp
     ground.agree(settings, made_of)
     stream = text_stream(ground, corpus, tokeniser)
     note(f"training text: {len(stream):,} pieces")
-    judge = Judge(settings, tokeniser, held_out, corpus.data_name(held_out), ground.interrupt, ground.folder)
+    judge = Judge(tokeniser, held_out, corpus.data_name(held_out), ground.interrupt, ground.folder, settings)
     counts_V = stream.counts(tokeniser.size, check)
     return Prepared(
         settings=settings,
@@ -144,20 +143,10 @@ def objective(settings: MaskedSettings, vocabulary: int) -> LossFunction[MaskedB
 
 
 @dataclass(frozen=True)
-class Judge:
+class Judge(HeldOutText):
     """How well a model foretells the hidden pieces of the held-out text."""
 
     settings: MaskedSettings
-    tokeniser: Tokeniser
-    text: str
-    data: str
-    interrupt: Interrupt
-    folder: Path
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there is a piece in it."""
-        return len(self.ids_I) > 0
 
     def reader(self, model: nn.Module) -> MaskedReader:
         return MaskedReader(cast(MaskedLanguageModel, model), self.tokeniser, self.settings)
@@ -191,9 +180,3 @@ class Judge:
         (found,) = Filler(reader, 1).fill_read([source], [Gapped(hidden, places, apart)])
         told = {"source": source, "reference": whole.text, "prediction": found.text}
         return [{name: text.replace("\n", "␊") for name, text in told.items()}]
-
-    @cached_property
-    def ids_I(self) -> Tensor:
-        """The pieces of the held-out text."""
-        found = encoded(self.tokeniser, parts([self.text]), self.interrupt.check)
-        return torch.tensor([one for part in found for one in part], dtype=torch.long)

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from seq2see.config.lm import LmSettings, PlainTextSettings
 from seq2see.config.masked import MaskedSettings
@@ -23,6 +27,7 @@ from seq2see.tasks.lm_scoring import STRETCH
 from seq2see.tasks.resuming import digest, fingerprint
 from seq2see.tasks.task import Ground
 from seq2see.text.tokeniser import Tokeniser, TokeniserPair
+from seq2see.training.interrupt import Interrupt
 
 
 def text_rules(given: Table, origin: Path | None, task: str) -> PlainTextSettings:
@@ -127,3 +132,25 @@ def text_stream(ground: Ground, corpus: Corpus, tokeniser: Tokeniser) -> CachedS
     key = stream_key(corpus.whole.sha256, tokeniser, 0, corpus.stop)
     pieces = encoded(tokeniser, parts(corpus.training(check)), check)
     return open_or_build_stream(pieces, tokeniser.size, ground.folder / "cache", key, ground.note)
+
+
+@dataclass(frozen=True)
+class HeldOutText:
+    """What a model is judged by; ``data`` names it, ``folder`` is the run's."""
+
+    tokeniser: Tokeniser
+    text: str
+    data: str
+    interrupt: Interrupt
+    folder: Path
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is a piece in it."""
+        return len(self.ids_I) > 0
+
+    @cached_property
+    def ids_I(self) -> Tensor:
+        """Its pieces."""
+        found = encoded(self.tokeniser, parts([self.text]), self.interrupt.check)
+        return torch.tensor([one for part in found for one in part], dtype=torch.long)
