@@ -88,13 +88,8 @@ class LmRun(Run):
     ) -> Evaluation:
         """See :meth:`Run.score`."""
         asked.refuse("lm")
-        extra = [name for name in ("source", "target", "columns") if getattr(held, name)]
-        extra += [name for name, value in (("metrics", metrics), ("tokenize", tokenize)) if value]
-        if extra:
-            raise InputError(f"{', '.join(extra)}: a run of the task lm is scored on one plain text; leave it out")
-        if held.data is None:
-            raise InputError("no text given: seq2see evaluate RUN TEXT-FILE")
-        return self.evaluate(held.data, versus=self.rival(versus), check=check)
+        text = held.one_text("lm", metrics=metrics, tokenize=tokenize)
+        return self.evaluate(text, versus=self.rival(versus), check=check)
 
     def view(self, text: str, *, target: str | None = None, asked: Asked | None = None) -> View:
         """See :meth:`Run.view`."""

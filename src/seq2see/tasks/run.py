@@ -221,6 +221,16 @@ class Held:
     target: Path | None = None
     columns: tuple[str, str] | None = None
 
+    def one_text(self, task: str, **others: object) -> str | Path:
+        """The one plain text that a run of ``task`` is scored on; InputError for anything else, ``others`` included."""
+        given = {"source": self.source, "target": self.target, "columns": self.columns, **others}
+        extra = [name for name, value in given.items() if value]
+        if extra:
+            raise InputError(f"{', '.join(extra)}: a run of the task {task} is scored on one plain text; leave it out")
+        if self.data is None:
+            raise InputError("no text given: seq2see evaluate RUN TEXT-FILE")
+        return self.data
+
 
 @dataclass(frozen=True)
 class Run(ABC):
