@@ -189,10 +189,12 @@ def every_answer(
 
 
 def slow_beam(model: TableModel, sentence: int, limits: Limits, settings: SearchSettings) -> list[Answer]:
-    """Beam search for one sentence in plain loops that never stops before the length limit."""
+    """Beam search for one sentence in plain loops, until W · patience answers have ended or the length limit."""
     beginnings: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     found: list[Answer] = []
     for _ in range(limits.max_length):
+        if sum(one.finished == "eos" for one in found) >= settings.beam * settings.patience:
+            break
         candidates = []
         for total, tokens in beginnings:
             log_probs = model.log_probs(sentence, tokens)

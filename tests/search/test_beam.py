@@ -91,9 +91,10 @@ def test_wide_beam_is_enumeration(
     no_repeat=st.integers(0, 3),
     beam=st.integers(2, 5),
     nbest=st.integers(1, 5),
+    patience=st.sampled_from([1.0, 1.5, 2.0]),
 )
-def test_narrow_beam_is_its_slow_twin_that_never_stops(
-    task, vocabulary, seed, order, length_penalty, min_length, no_repeat, beam, nbest
+def test_narrow_beam_is_its_slow_twin(
+    task, vocabulary, seed, order, length_penalty, min_length, no_repeat, beam, nbest, patience
 ):
     model = TableModel(vocabulary, seed, order)
     chosen = SearchSettings(
@@ -102,6 +103,7 @@ def test_narrow_beam_is_its_slow_twin_that_never_stops(
         length_penalty=length_penalty,
         min_length=min_length,
         no_repeat_ngram=no_repeat,
+        patience=patience,
     )
     found = run(model, task, chosen)
     for sentence, limits in enumerate(task):
@@ -154,10 +156,19 @@ def test_a_length_penalty_without_bounds_is_no_accident():
     ],
 )
 def test_stops_when_nothing_can_win_any_more(length_penalty, max_length, steps):
-    model = by_hand(start={EOS: 0.9, 4: 0.1}, after_4={4: 0.5, EOS: 0.5})
+    # After "4" and "5" two others are always better than <eos>, so no second hypothesis ends.
+    later = {4: 0.5, 5: 0.3, EOS: 0.2}
+    model = by_hand(start={EOS: 0.9, 4: 0.1}, after_4=later, after_5=later)
     chosen = SearchSettings(beam=2, nbest=1, length_penalty=length_penalty)
     ((best,),) = run(model, [Limits(max_length)], chosen)
     assert best.tokens == (EOS,)
+    assert len(model.rows_asked) == steps
+
+
+@pytest.mark.parametrize(("beam", "patience", "steps"), [(2, 1, 2), (3, 1, 3), (2, 2, 4), (2, 1.5, 3)])
+def test_stops_when_as_many_have_ended_as_patience_allows(beam, patience, steps):
+    model = by_hand(start={EOS: 0.9, 4: 0.1}, after_4={4: 0.5, EOS: 0.5})
+    run(model, [Limits(50)], SearchSettings(beam=beam, patience=patience))
     assert len(model.rows_asked) == steps
 
 

@@ -10,8 +10,8 @@ from seq2see.search.frontier import best
 @settings(deadline=None, max_examples=200)
 @given(
     rows=st.integers(1, 4),
-    columns=st.integers(1, 300),
-    levels=st.integers(1, 6),
+    columns=st.integers(1, 300) | st.integers(2_000, 3_500),
+    levels=st.sampled_from([1, 2, 3, 6, 10**6]),
     forbidden=st.floats(0, 1),
     most=st.integers(1, 12),
     seed=st.integers(0, 10**6),

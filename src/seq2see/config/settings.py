@@ -173,6 +173,7 @@ class SearchSettings(Section):
     beam: Positive = 5
     nbest: Positive = 1
     length_penalty: Annotated[float, Field(ge=0)] = 1.0  # score = sum of log-probabilities / length ** length_penalty
+    patience: Annotated[float, Field(ge=1)] = 2.0  # a beam stops at beam × patience endings (Kasai et al. 2022)
     coverage_penalty: Annotated[float, Field(ge=0)] = 0.0  # Wu et al. 2016, equation 14
     min_length: Annotated[int, Field(ge=0)] = 0  # target pieces before <eos> is allowed
     max_length: Positive | None = None  # None: 2 × the source's pieces + 20

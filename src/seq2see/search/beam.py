@@ -61,10 +61,12 @@ class Pools:
 
     endings: list[list[Ending]]
     worst: Tensor  # score of the last of ``nbest`` endings by <eos>; −inf while there are fewer
+    found: Tensor  # how many endings by <eos> were among the W best of their step, kept or not
 
     @classmethod
     def empty(cls, sentences: int) -> "Pools":
-        return cls([[] for _ in range(sentences)], torch.full((sentences,), -math.inf, dtype=torch.float64))
+        worst = torch.full((sentences,), -math.inf, dtype=torch.float64)
+        return cls([[] for _ in range(sentences)], worst, torch.zeros(sentences, dtype=torch.long))
 
     def admit(self, sentence: int, new: Ending, nbest: int) -> None:
         pool = self.endings[sentence]
@@ -81,7 +83,8 @@ def beam(request: Request) -> list[list[Hypothesis]]:
       in ``<eos>``, so W others are left and the beam stays full.
     - A candidate that ends is a hypothesis if it is among the W best, as in a beam that holds both kinds.
     - Hypotheses that were cut come after all that ended by ``<eos>``: their scores lack the price of ending.
-    - A sentence is done when nothing unfinished can enter its list any more (see ``_done``).
+    - A sentence is done when W · patience hypotheses have ended, or when nothing unfinished can enter its list any more
+      (see ``_done``).
     - Ties go to the row that was better before, then to the lower token number.
     """
     settings, width = request.settings, request.settings.beam
@@ -101,14 +104,17 @@ def beam(request: Request) -> list[list[Hypothesis]]:
         _admit_stuck(request, frontier, sums_BW, log_probs_NC, pools)
         candidates = _candidates(sums_BW, log_probs_NC, tokens_NC, 2 * width)
         penalty_N = penalties(request, frontier, outlook.covered_NS)
-        ended_BX = _ended(candidates, frontier, pools, settings)
+        sentence_B = frontier.sentence_N[:: frontier.width]
+        ended_BX = candidates.alive_BX & (candidates.tokens_BX == EOS)
+        ended_BX[:, width:] = False
+        pools.found[sentence_B] += ended_BX.sum(dim=1)
+        ended_BX &= _may_enter(candidates, frontier, pools.worst[sentence_B], settings)
         _admit(candidates, ended_BX, frontier, penalty_N, "eos", pools, settings)
         going_on = _going_on(candidates, width)
-        sentence_B = frontier.sentence_N[:: frontier.width]
         last_B = frontier.length + 1 >= limits[sentence_B]
         cut_BX = going_on.alive_BX & (last_B & (pools.worst[sentence_B] == -math.inf)).unsqueeze(1)
         _admit(going_on, cut_BX, frontier, penalty_N, "length", pools, settings)
-        done_B = last_B | _done(frontier, going_on, pools, norms[sentence_B], width)
+        done_B = last_B | _done(frontier, going_on, pools, norms[sentence_B], settings)
         lines = (~done_B).nonzero().flatten()
         if not lines.numel():
             break
@@ -134,14 +140,11 @@ def _candidates(sums_BW: Tensor, log_probs_NC: Tensor, tokens_NC: Tensor, most: 
     return all_candidates.pick(sums_BX.sort(dim=1, descending=True, stable=True).indices[:, :most])
 
 
-def _ended(candidates: Candidates, frontier: Frontier, pools: Pools, settings: SearchSettings) -> Tensor:
-    """True where a candidate is among the W best, ends in ``<eos>`` and may enter its sentence's list."""
+def _may_enter(candidates: Candidates, frontier: Frontier, worst_B: Tensor, settings: SearchSettings) -> Tensor:
+    """True where a candidate that ended here would enter its sentence's list."""
     # The coverage penalty is at most 0: what does not enter without it does not enter with it.
-    score_BX = candidates.sums_BX / length_norm(frontier.length + 1, settings)
-    worst_B1 = pools.worst[frontier.sentence_N[:: frontier.width]].unsqueeze(1)
-    ended_BX = candidates.alive_BX & (candidates.tokens_BX == EOS) & (score_BX > worst_B1)
-    ended_BX[:, settings.beam :] = False
-    return ended_BX
+    may_BX: Tensor = candidates.sums_BX / length_norm(frontier.length + 1, settings) > worst_B.unsqueeze(1)
+    return may_BX
 
 
 def _going_on(candidates: Candidates, width: int) -> Candidates:
@@ -151,8 +154,11 @@ def _going_on(candidates: Candidates, width: int) -> Candidates:
     return replace(candidates, sums_BX=sums_BX).pick(order_BX)
 
 
-def _done(frontier: Frontier, going_on: Candidates, pools: Pools, norm_B: Tensor, width: int) -> Tensor:
+def _done(frontier: Frontier, going_on: Candidates, pools: Pools, norm_B: Tensor, settings: SearchSettings) -> Tensor:
     """True for the sentences whose list is final.
+
+    W · patience endings are enough: what goes on after them is longer, and mostly worse (Kasai et al. 2022,
+    section 2). Before that the bound below may say it for certain.
 
     A row whose log-probabilities sum to s may end with any length up to its sentence's limit M. As
     log-probabilities are at most 0, its sum can only fall; with a length penalty α ≥ 0 the largest divisor is
@@ -160,12 +166,14 @@ def _done(frontier: Frontier, going_on: Candidates, pools: Pools, norm_B: Tensor
     can score more than s / M ** α (``norm_B`` holds M ** α). Where even this, for the best row, is not above
     the last of ``nbest`` endings, the list cannot change any more.
     """
-    worst_B = pools.worst[frontier.sentence_N[:: frontier.width]]
+    sentence_B = frontier.sentence_N[:: frontier.width]
+    worst_B = pools.worst[sentence_B]
     full_B: Tensor = worst_B > -math.inf
-    if width > 1:
+    if settings.beam > 1:
         full_B &= going_on.sums_BX[:, 0] / norm_B <= worst_B
+    enough = settings.beam * settings.patience if settings.beam > 1 else 1
     # A beam of one is greedy search: it does not go back to the second best after the best has ended.
-    done_B: Tensor = full_B | ~going_on.alive_BX[:, 0]
+    done_B: Tensor = full_B | (pools.found[sentence_B] >= enough) | ~going_on.alive_BX[:, 0]
     return done_B
 
 

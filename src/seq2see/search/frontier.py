@@ -15,6 +15,8 @@ from seq2see.search.rules import allowed_tokens
 from seq2see.search.score import coverage_penalty
 from seq2see.text.tokeniser import SOS
 
+_ENOUGH = 64  # groups for each value that is looked for: from here on topk takes its fast way
+
 
 @dataclass(frozen=True, eq=False)
 class Frontier:
@@ -108,10 +110,10 @@ def _allowed(request: Request, frontier: Frontier, vocabulary: int) -> Tensor:
 
 def _forbid(log_probs_NV: Tensor, allowed: Tensor) -> None:
     """Writes −inf where nothing may come, in place: the table of a whole beam is too large to copy each step."""
-    if allowed.shape == log_probs_NV.shape:
-        log_probs_NV.masked_fill_(~allowed, -torch.inf)
+    if allowed.numel() == log_probs_NV.shape[1]:  # the same few columns in all rows
+        log_probs_NV.index_fill_(1, (~allowed).flatten().nonzero().flatten(), -torch.inf)
     else:
-        log_probs_NV.add_(torch.zeros_like(allowed, dtype=log_probs_NV.dtype).masked_fill_(~allowed, -torch.inf))
+        log_probs_NV.masked_fill_(~allowed, -torch.inf)
 
 
 def _covered(covered_NS: Tensor | None, weights_NLHS: Tensor | None) -> Tensor | None:
@@ -181,7 +183,7 @@ def best(values_NV: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """
     count = min(most, values_NV.shape[1])
     # One value more than needed shows whether equal values compete for the last place.
-    values_NC, columns_NC = (part.cpu() for part in values_NV.topk(min(count + 1, values_NV.shape[1])))
+    values_NC, columns_NC = (part.cpu() for part in _largest(values_NV, min(count + 1, values_NV.shape[1])))
     if values_NC.shape[1] > count:
         last_N, next_N = values_NC[:, count - 1], values_NC[:, count]
         crowded = ((last_N == next_N) & next_N.isfinite()).nonzero().flatten()
@@ -193,6 +195,26 @@ def best(values_NV: Tensor, most: int) -> tuple[Tensor, Tensor]:
     columns_NC, order_NC = columns_NC.sort(dim=-1)
     values_NC, order_NC = values_NC.gather(-1, order_NC).sort(dim=-1, descending=True, stable=True)
     return values_NC, columns_NC.gather(-1, order_NC)
+
+
+def _largest(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """As ``topk``, in less than half the time on a processor where the rows are long.
+
+    The columns g, g + G, g + 2G, … are group g. The ``count`` largest values lie in the ``count`` groups with
+    the largest maxima, and maxima over neighbouring groups are found side by side.
+    """
+    N, V = values_NV.shape
+    group = next((size for size in (16, 8, 4) if V // size >= _ENOUGH * count), 1)
+    if group == 1 or values_NV.device.type != "cpu" or not values_NV.is_contiguous():
+        return values_NV.topk(count)
+    groups = V // group
+    even_NMG = values_NV.as_strided((N, group, groups), (V, groups, 1), values_NV.storage_offset())
+    first_NC = even_NMG.amax(dim=1).topk(count, sorted=False).indices
+    offsets_M = torch.arange(0, group * groups, groups)
+    rest = torch.arange(group * groups, V).expand(N, -1)
+    columns_NX = torch.cat(((first_NC.unsqueeze(2) + offsets_M).flatten(1), rest), dim=1)
+    values_NC, places_NC = values_NV.gather(1, columns_NX).topk(count)
+    return values_NC, columns_NX.gather(1, places_NC)
 
 
 def _lowest_columns(values_NV: Tensor, last_N: Tensor, count: int) -> Tensor:

@@ -155,4 +155,5 @@ def search_signature(search: SearchSettings) -> str:
             return f"sample|temperature:{temperature}|top_k:{search.top_k}|top_p:{search.top_p:g}|seed:{seed}"
         case "beam":
             coverage = f"|coverage_penalty:{search.coverage_penalty:g}" if search.coverage_penalty else ""
-            return f"beam:{search.beam}|length_penalty:{search.length_penalty:g}{coverage}"
+            patience = "" if search.patience == SearchSettings().patience else f"|patience:{search.patience:g}"
+            return f"beam:{search.beam}|length_penalty:{search.length_penalty:g}{coverage}{patience}"
