@@ -9,7 +9,10 @@ its English (or, for replies, its question), so that no sentence is on two sides
     pydocs-ko        English, Korean            pydocs.en-ko.tsv.gz
     names-ko         English name, Korean name  the published train, dev and test files
     chatbot-ko       question, reply            ChatbotData.csv
-    nsmc             review, 0 or 1             ratings_rebuilt_{train,test}.txt.gz; dev: 5 % of the training texts
+    nsmc             review, 0 or 1             ratings_rebuilt_{train,test}.txt.gz; dev: 5 % of the training texts;
+                                                what stands in the test too is left out of both
+    cmudict          letters, phones            cmudict.dict.gz, stress removed: the 12,000 words with the least hashes
+                                                are for test, the next 4,000 for dev
     icons            file name, caption         captions.tsv, by the hash of the file name: 80 %, 10 %, 10 %
     mnist            IDX files, gzipped         the 10,000 of t10k: 1,000 test, 1,000 dev, by the hash of the picture
     snips-intents    query, intent              {train_*_full,validate_*}.json.gz; test: validate; dev as above
@@ -68,6 +71,29 @@ def reviews(path: Path) -> list[tuple[str, str]]:
     rows = columns(path, 1, 2)
     next(rows)  # the names of the columns
     return [(text, label) for text, label in rows if text.strip()]
+
+
+def apart(rows: Rows, others: Rows) -> list[tuple[str, str]]:
+    """Those whose text is none of the others'."""
+    known = {text for text, _ in others}
+    return [(text, label) for text, label in rows if text not in known]
+
+
+def pronunciations(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Letters and phones, both with blanks between; a word with several pronunciations has a line for each."""
+    found: dict[str, list[str]] = {}
+    for line in gzip.decompress(path.read_bytes()).decode().splitlines():
+        word, *phones = line.split("#")[0].split()
+        said = " ".join(phone.rstrip("012") for phone in phones)
+        several = found.setdefault(re.sub(r"\(\d+\)$", "", word), [])
+        if said not in several:
+            several.append(said)
+    order = sorted(found, key=lambda word: hashlib.blake2b(word.encode(), digest_size=8).digest())
+    words = {"test": order[:12_000], "dev": order[12_000:16_000], "train": order[16_000:]}
+    return {
+        part: [(" ".join(word), said) for word in sorted(chosen) for said in found[word]]
+        for part, chosen in words.items()
+    }
 
 
 def intents(folder: Path, names: str) -> Iterator[tuple[str, str]]:
@@ -144,6 +170,7 @@ def main() -> None:
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
+    good_or_bad = {part: reviews(data / "nsmc" / f"ratings_rebuilt_{part}.txt.gz") for part in ("train", "test")}
     sets = {
         "tatoeba-ko": split(columns(data / "tatoeba" / "kor.txt.gz", 0, 1)),
         "pydocs-ko": split(columns(data / "python-docs-ko" / "pydocs.en-ko.tsv.gz", 1, 2)),
@@ -153,10 +180,8 @@ def main() -> None:
         },
         "chatbot-ko": split(replies(data / "chatbot-ko" / "ChatbotData.csv")),
         "icons": icons(data / "icons" / "captions.tsv"),
-        "nsmc": with_dev(
-            reviews(data / "nsmc" / "ratings_rebuilt_train.txt.gz"),
-            reviews(data / "nsmc" / "ratings_rebuilt_test.txt.gz"),
-        ),
+        "nsmc": with_dev(apart(good_or_bad["train"], good_or_bad["test"]), good_or_bad["test"]),
+        "cmudict": pronunciations(data / "cmudict" / "cmudict.dict.gz"),
         "snips-intents": with_dev(
             intents(data / "snips-nlu", "train_*_full.json.gz"), intents(data / "snips-nlu", "validate_*.json.gz")
         ),
