@@ -30,7 +30,7 @@ def test_quality_against_length_is_drawn(tmp_path: Path) -> None:
     draw_length_quality(BARS, tmp_path / "a.svg", metric="BLEU")  # type: ignore[arg-type]
     drawn = (tmp_path / "a.svg").read_text()
     assert "<script>" not in drawn
-    for label in ("1–10", "11–20", "21", "n = 40", "n = 9", "n = 3", "BLEU"):
+    for label in ("1–10", "11–20", "21", "n = 40", "n = 9", "n = 3", "BLEU", "source length, pieces"):
         assert f"<!-- {label} -->" in drawn
 
 

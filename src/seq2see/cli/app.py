@@ -165,9 +165,12 @@ def predict(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Of a forecast: how many steps ahead.")] = None,
     assignments: Searched = None,
     format: Annotated[str, typer.Option("--format", help="text or jsonl.")] = "text",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that answer; one a core by default.")
+    ] = None,
 ) -> None:
     """Answer texts: one answer a line, in the order of the input."""
-    from seq2see.cli.answers import answer
+    from seq2see.cli.answers import Asking, answer
     from seq2see.storage.atomic import check_place
     from seq2see.tasks.catalogue import load
     from seq2see.tasks.run import Asked
@@ -195,7 +198,7 @@ def predict(
     with stop_at_once():
         if output is not None:
             check_place(output)
-        answer(load(run), texts or [], input, output, asked=asked, format=format)
+        answer(Asking(load(run), asked, format, workers), texts or [], input, output)
 
 
 @app.command()

@@ -44,7 +44,7 @@ def write_parts_atomic(path: Path, parts: Iterable[memoryview], need: int) -> No
     """:func:`write_atomic` for content that comes in parts, ``need`` bytes together."""
     with disk_errors(path, need):
         target = Path(os.path.realpath(path))
-        if _is_stream(path, target):
+        if is_stream(path):
             _write_through(path, parts)
             return
         temporary = target.with_name(_temporary_name(TEMPORARY, target.name))
@@ -66,7 +66,7 @@ def atomic_text(path: Path) -> Iterator[TextIO]:
     as with :func:`write_atomic`; the same errors are raised.
     """
     target = Path(os.path.realpath(path))
-    direct = _is_stream(path, target)
+    direct = is_stream(path)
     written = path if direct else target.with_name(_temporary_name(TEMPORARY, target.name))
     with disk_errors(path, 0):
         try:
@@ -86,8 +86,9 @@ def atomic_text(path: Path) -> Iterator[TextIO]:
             sync_folder(target.parent)
 
 
-def _is_stream(path: Path, target: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether to write into it as it is: ``/dev/stdout`` may lead to a plain file that others are writing to."""
+    target = Path(os.path.realpath(path))
     return (target.exists() and not target.is_file()) or path.absolute().parts[:2] in (("/", "dev"), ("/", "proc"))
 
 
@@ -100,7 +101,7 @@ def check_place(path: Path) -> None:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file")
-    if _is_stream(path, target):
+    if is_stream(path):
         return
     if not target.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {target.parent}; make it first")

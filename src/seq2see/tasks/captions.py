@@ -52,6 +52,7 @@ class CaptionRun(WriterRun):
         prefix: str = "",
         forbid: Sequence[str] = (),
         search: SearchSettings | None = None,
+        first: int = 0,
         window: int = 1_024,
         check: Callable[[], None] = lambda: None,
     ) -> Iterator[Prediction]:
@@ -62,14 +63,14 @@ class CaptionRun(WriterRun):
                 model's.
         """
         settings, forced = search or self.settings.search, forced_ids(self.tokeniser, prefix)
-        remaining, key = iter(paths), 0
+        remaining, key = iter(paths), first
         while some := list(islice(remaining, window)):
             asked = [path for path in some if path.strip()]
             raws = picture_files(asked, self.settings.data.max_unpacked_bytes, check)
             found = self._captions(raws, settings, forbidden(self.tokeniser, forbid), forced, key, check)
             for path in some:
                 yield next(found) if path.strip() else Prediction(path, "", 0.0, "copied")
-            key += len(asked)
+            key += len(some)
 
     def _captions(
         self,

@@ -119,18 +119,22 @@ def continuations(
     settings: SearchSettings,
     *,
     forbid: Sequence[str] = (),
+    first: int = 0,
     window: int,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Continuation]:
-    """One continuation of each prompt, in order, holding no more than ``window`` prompts at a time."""
-    remaining, first_key = iter(prompts), 0
+    """One continuation of each prompt, in order, holding no more than ``window`` prompts at a time.
+
+    ``first`` is the number of the first prompt among all there are; what is drawn depends on it.
+    """
+    remaining, first_key = iter(prompts), first
     while several := list(islice(remaining, window)):
         read = [reader.tokeniser.encode(prompt) for prompt in several]
         keys = range(first_key, first_key + len(several))
         found = go_on(reader, [each.ids for each in read], settings, keys=keys, forbid=forbid, check=check)
         for prompt, encoding, hypotheses in zip(several, read, found, strict=True):
-            first, *others = [_worded(reader, prompt, encoding, each) for each in hypotheses]
-            yield replace(first, alternatives=tuple(others))
+            best, *others = [_worded(reader, prompt, encoding, each) for each in hypotheses]
+            yield replace(best, alternatives=tuple(others))
         first_key += len(several)
 
 

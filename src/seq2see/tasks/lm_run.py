@@ -69,8 +69,8 @@ class LmRun(Run):
         """See :meth:`Run.answers`. A text has as many lines as it has; from the second text on a rule stands before."""
         asked.refuse("lm", *_SEARCH, "assignments", "forbid")
         search = asked.settings(self.settings.search)
-        written = self.stream(inputs, forbid=asked.forbid, search=search, window=window, check=check)
-        for number, each in enumerate(written):
+        written = self.stream(inputs, forbid=asked.forbid, search=search, first=asked.first, window=window, check=check)
+        for number, each in enumerate(written, asked.first):
             lines = [BETWEEN] if number else []
             for place, one in enumerate((each, *each.alternatives)):
                 lines += [*([BETWEEN] if place else []), *one.text.split("\n")]
@@ -113,12 +113,13 @@ class LmRun(Run):
         *,
         forbid: Sequence[str] = (),
         search: SearchSettings | None = None,
+        first: int = 0,
         window: int = 1_024,
         check: Callable[[], None] = lambda: None,
     ) -> Iterator[Continuation]:
-        """Texts one by one, in order, in constant memory."""
+        """Texts one by one, in order, in constant memory; ``first`` is the number of the first prompt."""
         settings = search or self.settings.search
-        return continuations(self.reader, prompts, settings, forbid=forbid, window=window, check=check)
+        return continuations(self.reader, prompts, settings, forbid=forbid, first=first, window=window, check=check)
 
     def see(self, text: str, *, target: str | None = None) -> TextView:
         """How the model foresees each piece of ``text``, and what it would write behind it; or a given ``target``."""

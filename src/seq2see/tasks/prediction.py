@@ -155,6 +155,7 @@ def predict(
     *,
     rules: Sequence[Rule] = (),
     prefix: str = "",
+    first: int = 0,
     window: int = _WINDOW,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Prediction]:
@@ -162,12 +163,13 @@ def predict(
 
     A text without a letter or digit comes back unchanged. A text longer than the model was trained on is cut
     at white space into parts that are not, and the answers are joined by blanks; the first begins with ``prefix``.
+    ``first`` is the number of the first text among all there are; what is drawn for a text depends on its number.
 
     Raises:
         InputError: a word of ``prefix`` is none of the model's.
     """
     prefix_ids = forced_ids(translator.tokenisers.target, prefix)
-    remaining, first_key = iter(texts), 0
+    remaining, first_key = iter(texts), first
     while lines := list(islice(remaining, window)):
         parts = [_parts(translator, text) for text in lines]
         flat = [ids for ids_of_text in parts for ids in ids_of_text]

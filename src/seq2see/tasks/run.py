@@ -181,6 +181,7 @@ class Asked:
         prefix, forbid: what an answer has to begin with, and words it may not contain.
         stream: an input is a part of a sentence, to be answered before the next one is there.
         steps: how far ahead a forecast goes.
+        first: the number of the first input among all there are: what is drawn for an input depends on its number.
     """
 
     search: Mapping[str, Any] = field(default_factory=dict)
@@ -189,6 +190,7 @@ class Asked:
     forbid: tuple[str, ...] = ()
     stream: bool = False
     steps: int | None = None
+    first: int = 0
 
     def settings(self, base: SearchSettings) -> SearchSettings:
         """``base`` with what was asked for laid over it."""

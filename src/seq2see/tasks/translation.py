@@ -56,16 +56,18 @@ class TranslationRun(WriterRun):
         prefix: str = "",
         forbid: Sequence[str] = (),
         search: SearchSettings | None = None,
+        first: int = 0,
         window: int = 1_024,
         check: Callable[[], None] = lambda: None,
     ) -> Iterator[Prediction]:
-        """Answers one by one, in order, in constant memory."""
+        """Answers one by one, in order, in constant memory; ``first`` is the number of the first text."""
         return predict_texts(
             self.translator,
             texts,
             search or self.settings.search,
             rules=forbidden(self.tokenisers.target, forbid),
             prefix=prefix,
+            first=first,
             window=window,
             check=check,
         )

@@ -26,7 +26,13 @@ class WriterRun(Run):
         asked.refuse(self.settings.task, *asked.search, "assignments", "prefix", "forbid")
         search = asked.settings(self.settings.search)
         for each in self.stream(
-            inputs, prefix=asked.prefix, forbid=asked.forbid, search=search, window=window, check=check
+            inputs,
+            prefix=asked.prefix,
+            forbid=asked.forbid,
+            search=search,
+            first=asked.first,
+            window=window,
+            check=check,
         ):
             texts = [single_line(one.text) for one in (each, *each.alternatives)]
             # A blank input has one answer only; nobody could tell whose the lines are if there were fewer.

@@ -62,7 +62,8 @@ def draw_length_quality(
     spans = sorted({bar[:2] for bars in shown.values() for bar in bars})
     if not spans:
         raise InputError(f"{path}: nothing to draw: no system has a score for any length")
-    texts = [*shown, visible(metric), visible(unit)]
+    score_axis, length_axis = visible(metric), f"source length, {visible(unit)}"
+    texts = [*shown, score_axis, length_axis]
     letters = lettering([*texts, "0123456789–"])
     with rc_context({"font.family": list(letters.families)}):
         figure = Figure(figsize=(max(4.0, 1.0 + 0.9 * len(spans)), 3.2), layout="constrained")
@@ -71,8 +72,8 @@ def draw_length_quality(
             _bars(axes, letters.drawable(name), bars, spans, number, len(shown))
         axes.set_xticks(range(len(spans)), [_span_label(span, shown) for span in spans], fontsize=8)
         _plain(axes)
-        axes.set_ylabel(letters.drawable(visible(metric)), fontsize=9, color=_INK, parse_math=False)
-        axes.set_xlabel(letters.drawable(f"source length, {visible(unit)}"), fontsize=9, color=_INK, parse_math=False)
+        axes.set_ylabel(letters.drawable(score_axis), fontsize=9, color=_INK, parse_math=False)
+        axes.set_xlabel(letters.drawable(length_axis), fontsize=9, color=_INK, parse_math=False)
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         _legend(axes, len(shown), above=True)
         write_figure(figure, path)
