@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,18 @@ def run_folder(request: TrainRequest, name: str) -> Path:
         numbered = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
         return next(each for each in numbered if not (each / CONFIG).exists())
     return folder
+
+
+def after_restart(request: TrainRequest, name: str) -> TrainRequest:
+    """The request of a process that torchrun has started again: it goes on with the run it was training."""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") in ("", "0") or request.resume:
+        return request
+    folder = request.out or Path("runs") / name
+    if request.out is None:
+        numbered = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
+        later = takewhile(lambda each: (each / CONFIG).exists(), numbered)
+        folder = [folder, *later][-1]
+    return replace(request, resume=True, out=folder) if (folder / CONFIG).exists() else request
 
 
 def refuse_run(folder: Path) -> None:

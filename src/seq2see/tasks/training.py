@@ -22,6 +22,7 @@ from seq2see.tasks.outcome import finish, last_words, model_name
 from seq2see.tasks.reporting import Reporter, drawn_too, plain, silent
 from seq2see.tasks.request import TrainRequest, require_model
 from seq2see.tasks.resuming import (
+    after_restart,
     finished_already,
     has_checkpoint,
     is_finished,
@@ -116,7 +117,9 @@ def train_run(request: TrainRequest, *, reporter: Reporter, interrupt: Interrupt
         require_tensorboard()
     task = task_of(request.given())
     given = request.given(task.data_key)
-    folder = run_folder(request, task.default_name(given, request.config))
+    name = task.default_name(given, request.config)
+    request = after_restart(request, name)
+    folder = run_folder(request, name)
     if request.resume:
         task, given = _resumed(request, folder)
         require_model(given, request.model)

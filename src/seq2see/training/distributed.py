@@ -16,8 +16,10 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
-from seq2see.errors import InputError
+from seq2see.errors import InputError, Seq2seeError
 
 _PIECE = 1 << 23  # numbers summed in one go: large enough for the network, small enough to copy
 _PATIENCE = timedelta(hours=2)  # how long the others wait while the first process evaluates and saves
@@ -126,9 +128,20 @@ def join(device: torch.device) -> Iterator[World]:
     if size == 1 or dist.is_initialized():
         yield world
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    store, _, _ = next(rendezvous("env://", rank, size, timeout=_PATIENCE))
+    # After a restart the store may still hold the addresses of the processes before, which are gone.
+    attempt = PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=attempt, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield world
+    except RuntimeError as error:
+        if isinstance(error, dist.DistBackendError) or "gloo" in str(error):
+            raise Seq2seeError(
+                "another process of this training has ended; with --max-restarts torchrun starts all of them again, "
+                "and they go on from the last checkpoint"
+            ) from error
+        raise
     finally:
         dist.destroy_process_group()
 
