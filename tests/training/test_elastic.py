@@ -13,6 +13,7 @@ from _pytest.monkeypatch import MonkeyPatch
 from seq2see.storage.tensors import load_tensors
 from seq2see.tasks.request import TrainRequest
 from seq2see.tasks.resuming import after_restart
+from seq2see.training.checkpoint import snapshots
 
 STEPS = 40
 
@@ -21,14 +22,16 @@ def command(data: Path, out: Path) -> list[str]:
     train = ["-m", "seq2see", "train", str(data), "--out", str(out), "--model", "lstm-attention", "--steps", str(STEPS)]
     sizes = ("text.kind=char", "model.encoder.width=8", "model.decoder.width=8", "training.batch_tokens=256")
     # Checkpoints come with evaluations; a run that is ended by force should have one behind it.
-    settings = (*sizes, "training.evaluate_every=5", "evaluation.dev_sentences=4", "training.schedule=constant")
+    settings = (*sizes, "training.evaluate_every=5", "evaluation.dev_sentences=4", "training.precision=float32")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     return [sys.executable, *launcher, *train, *(part for each in settings for part in ("--set", each))]
 
 
-def workers(launcher: int) -> list[int]:
-    """The processes that torchrun has started."""
-    return [int(each) for each in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()]
+def worker(launcher: int, rank: int) -> int:
+    """The process of this rank that torchrun has started."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    (found,) = (each for each in children if f"\0RANK={rank}\0" in Path(f"/proc/{each}/environ").read_text())
+    return int(found)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in Linux's /proc")
@@ -42,12 +45,12 @@ def test_one_of_two_workers_is_killed(tmp_path: Path) -> None:
         command(data, broken), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
     deadline = time.monotonic() + 60
-    while not list(broken.glob("checkpoints/evaluation-*")) and time.monotonic() < deadline:
+    while not snapshots(broken) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(workers(process.pid)[1], signal.SIGKILL)
+    os.kill(worker(process.pid, 1), signal.SIGKILL)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said[-30_000:]
-    assert "resumed from the checkpoint of step" in said
+    assert "resumed from the checkpoint of step" in said, said
     # The other one was either waiting for the one that died, or had time to be told.
     assert "another process of this training has ended" in said or "stopped by SIGTERM" in said
     expected = load_tensors(whole / "weights.safetensors", None)
