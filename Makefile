@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench same-loss clean
 
 demo: $(READY)
 	$(BIN)/seq2see demo
@@ -17,6 +17,14 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Hours, alone on the machine: what stands in docs/benchmarks.md. DATA: the data sets; WORK: room for peers and runs.
+bench: $(READY)
+	$(BIN)/python benchmarks/bench.py --data "$(DATA)" --work "$(WORK)"
+
+# Is a change that should only be faster as good as before?
+same-loss: $(READY)
+	$(BIN)/python benchmarks/same_loss.py
 
 # pip, not another installer: it is the one that every Python brings along.
 $(READY): pyproject.toml constraints.txt

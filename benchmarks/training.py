@@ -12,13 +12,15 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from statistics import median
 
+import torch
+from measuring import interleaved, product_rate, save
 from peers import eole_config, joeynmt_config, python_of
 
 from seq2see.config.settings import TextSettings
@@ -105,22 +107,22 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(os.cpu_count())
     prepare(asked.data, asked.work)
-    rates: dict[str, list[float]] = {}
-    for number in range(asked.rounds):
-        out = asked.work / f"{asked.architecture}-{number}"
-        measured = {
-            "seq2see": seq2see_rate(asked.architecture, asked.work, out / "seq2see"),
-            "joeynmt": joeynmt_rate(asked.architecture, asked.peers, asked.work, out / "joeynmt"),
-        }
-        if asked.architecture == "transformer-tiny":
-            measured["eole"] = eole_rate(asked.architecture, asked.peers, asked.work, out / "eole")
-        for name, rate in measured.items():
-            rates.setdefault(name, []).append(rate)
-        print(f"round {number + 1}: " + "  ".join(f"{name} {rate:,.0f}" for name, rate in measured.items()), flush=True)
-    for name in rates:
-        ratio = median(ours / theirs for ours, theirs in zip(rates["seq2see"], rates[name], strict=True))
-        print(f"{name}: median {median(rates[name]):,.0f} target tokens/s; seq2see is {ratio:.2f} times as fast")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    where = lambda name: asked.work / f"{asked.architecture}-{name}-{time.time_ns()}"  # noqa: E731
+    systems = {
+        "seq2see": lambda: seq2see_rate(asked.architecture, asked.work, where("seq2see")),
+        "JoeyNMT 2.3.0": lambda: joeynmt_rate(asked.architecture, asked.peers, asked.work, where("joeynmt")),
+    }
+    if asked.architecture == "transformer-tiny":
+        systems["Eole 0.6.4"] = lambda: eole_rate(asked.architecture, asked.peers, asked.work, where("eole"))
+    measured = interleaved(systems, asked.rounds)
+    # Forward and backward, by the sizes alone; padding is not counted.
+    useful = {"transformer-tiny": 15.5e6, "lstm-attention": 22e6}[asked.architecture] * median(measured["seq2see"])
+    ceiling = {kind: product_rate(4_096, 256, 4_096, kind) for kind in (torch.float32, torch.bfloat16)}
+    notes = [
+        f"Useful arithmetic here: about {useful / 1e9:,.0f} GFLOP/s; a product of 4,096 × 256 × 4,096 in the same run: "
+        f"{ceiling[torch.float32] / 1e9:,.0f} (float32), {ceiling[torch.bfloat16] / 1e9:,.0f} (bfloat16)."
+    ]
+    save(f"training-{asked.architecture}", "target tokens/s", measured, ours="seq2see", notes=notes)
 
 
 if __name__ == "__main__":
