@@ -43,7 +43,6 @@ def commands(data: Path, work: Path) -> dict[str, list[str]]:
     tiny, base = str(work / "tiny"), str(work / "base")
     reference = test.replace(".en.gz", ".de.gz")
     on_test = [*peers, "--source", test, "--work", str(work / "ct2")]
-    forced = ["--length", "20", "--sentences", "200"]
     training = [*peers, "--data", str(tok), "--work", str(work / "train")]
     return {
         "training-transformer-tiny": ["training.py", "transformer-tiny", *training],
