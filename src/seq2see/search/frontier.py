@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seq2see.errors import InputError, Seq2seeError
+from seq2see.nn.native.products import largest
 from seq2see.search.request import NO_TOKEN, Request, State
 from seq2see.search.rules import allowed_tokens
 from seq2see.search.score import coverage_penalty
@@ -81,7 +82,7 @@ def look(request: Request, frontier: Frontier) -> Outlook:
         raise Seq2seeError(f"the model gave logits of shape {list(logits_NV.shape)} for {rows} rows, not [{rows}, V]")
     if logits_NV.dtype in (torch.float16, torch.bfloat16):
         logits_NV = logits_NV.float()
-    log_probs_NV = logits_NV.log_softmax(dim=-1)
+    log_probs_NV = logits_NV if request.normalised else logits_NV.log_softmax(dim=-1)
     # A logit of NaN or +inf, or −inf in every place, makes the whole row NaN; one −inf is a probability of 0.
     sound_N = ~log_probs_NV[:, 0].isnan()
     _forbid(log_probs_NV, _allowed(request, frontier, logits_NV.shape[1]))
@@ -182,6 +183,8 @@ def best(values_NV: Tensor, most: int) -> tuple[Tensor, Tensor]:
     Of equal values the lower column comes first: always, where ``topk`` alone leaves it open.
     """
     count = min(most, values_NV.shape[1])
+    if (found := largest(values_NV, count)) is not None:
+        return found
     # One value more than needed shows whether equal values compete for the last place.
     values_NC, columns_NC = (part.cpu() for part in _largest(values_NV, min(count + 1, values_NV.shape[1])))
     if values_NC.shape[1] > count:

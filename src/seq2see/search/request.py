@@ -45,6 +45,7 @@ class Request:
     prefix_BP: Tensor  # on the CPU, NO_TOKEN where there is no prefix or no more of it
     keys: tuple[int, ...]
     want_weights: bool
+    normalised: bool  # what a step gives are log-probabilities already
     source_valid_BS: Tensor | None
     device: torch.device
     check: Callable[[], None]

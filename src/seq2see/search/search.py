@@ -30,6 +30,7 @@ def search(
     sentence_keys: Sequence[int] | None = None,
     source_valid_BS: Tensor | None = None,
     allow_unknown: bool = False,
+    normalised: bool = False,
     device: torch.device | str = "cpu",
     check: Callable[[], None] = lambda: None,
 ) -> list[list[Hypothesis]]:
@@ -52,6 +53,7 @@ def search(
             ``settings.seed`` and its key alone. None: 0, 1, 2, …
         source_valid_BS: True = a source position, False = padding; needed for a coverage penalty only.
         allow_unknown: whether ``<unk>`` may be chosen.
+        normalised: ``step`` gives log-probabilities instead of logits, and does not look at them again.
         device: where the model lives; ``step`` gets its tokens and ``take`` its rows there.
         check: called once a step; raises ``Stopped`` when a signal has come.
 
@@ -72,6 +74,7 @@ def search(
         prefix_BP=prefix_table(prefixes, max_lengths),
         keys=tuple(range(sentences) if sentence_keys is None else sentence_keys),
         want_weights=want_weights,
+        normalised=normalised,
         source_valid_BS=source_valid_BS,
         device=torch.device(device),
         check=check,

@@ -78,7 +78,10 @@ def open_donor(place: str, task: str, donors: Sequence[str]) -> Donor:
         InputError: it is no finished run, or its task or model has nothing to lend.
     """
     folder = Path(place)
-    opened = open_folder(folder)
+    try:
+        opened = open_folder(folder)
+    except InputError as error:
+        raise InputError(f"--init-from {error}") from None
     kind = str(opened.table.get("task", "translate"))
     if kind not in donors:
         known = f"runs of the tasks {', '.join(donors)}" if donors else "no other run"

@@ -6,12 +6,14 @@ B sentences · S source positions · V vocabulary
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
+from seq2see.models.compiled_decoder import compiled
 from seq2see.models.seq2seq import Seq2Seq
 from seq2see.search.hypothesis import Hypothesis
 from seq2see.search.rules import ForbidWords, Rule
@@ -106,7 +108,8 @@ def decode(
     prefixes = [()] * len(sources) if prefixes is None else prefixes
     looks = want_weights or settings.coverage_penalty > 0  # which is computed from the attention of each step
     results: list[list[Hypothesis]] = [[] for _ in sources]
-    decoder = translator.model.decoder
+    fast = compiled(translator.model.decoder, settings.kernel)
+    decoder: Any = fast or translator.model.decoder
     with torch.inference_mode():
         for rows in _batches([len(ids) for ids in sources], settings):
             check()
@@ -122,6 +125,7 @@ def decode(
                 prefixes=[prefixes[row] for row in rows],
                 want_weights=want_weights,
                 source_valid_BS=valid_BS,
+                normalised=fast is not None,
                 sentence_keys=[keys[row] for row in rows],
                 device=translator.device,
                 check=check,

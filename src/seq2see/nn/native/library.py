@@ -1,0 +1,123 @@
+"""The kernels in C: compiled once for this processor by the system's compiler, kept in the user's cache, loaded.
+
+Without a compiler everything runs in PyTorch. What is compiled is this package's own ``kernels.c``; what is loaded is a
+file that this user has made, in a folder that nobody else may write to.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from torch import Tensor
+
+SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("kernels.c", "vectors.h"))
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
+_SECONDS = 120.0  # a compiler that takes longer is not waited for
+
+LARGEST_COUNT = 64  # values of a row that ``largest`` can find
+
+
+class Layer(ctypes.Structure):
+    """``struct layer`` of kernels.c."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in (
+            *("own", "own_out", "cross", "cross_out", "inner", "outer", "inner_bias", "outer_bias"),
+            *("own_scale", "own_shift", "cross_scale", "cross_shift", "inner_scale", "inner_shift"),
+        )
+    ]
+
+
+class Step(ctypes.Structure):
+    """``struct step`` of kernels.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("N", "D", "H", "F", "L", "P", "S", "B", "pre", "half")),
+        ("epsilon", ctypes.c_float),
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                *("layers", "last_scale", "last_shift", "cosine", "sine", "past", "past_rows", "path", "present"),
+                *("memory", "sentence", "lengths", "x", "weights", "space"),
+            )
+        ),
+    ]
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The kernels, compiled now if they have not been yet; None where that cannot be done."""
+    compiler = next((path for name in _compilers() if (path := shutil.which(name))), None)
+    if compiler is None or os.name != "posix":
+        return None
+    try:
+        kernels = ctypes.CDLL(str(_compiled(compiler)))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    kernels.room.restype = ctypes.c_int64
+    _loaded.append(kernels)
+    return kernels
+
+
+_loaded: list[ctypes.CDLL] = []
+
+
+def loaded() -> ctypes.CDLL | None:
+    """The kernels if they are loaded already: what is small is not worth compiling anything."""
+    return _loaded[0] if _loaded else None
+
+
+def pointer(tensor: Tensor | None) -> int | None:
+    """Where a tensor's numbers lie; the caller keeps the tensor until the kernel is done."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _compilers() -> tuple[str, ...]:
+    return (os.environ.get("CC", "cc"), "gcc", "clang")
+
+
+def _compiled(compiler: str) -> Path:
+    """The library in the cache; made under another name and renamed, so that it is there whole or not at all."""
+    made_of = [SOURCE.read_bytes(), HEADER.read_bytes(), " ".join((compiler, *_FLAGS)).encode(), _processor().encode()]
+    name = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:24]
+    folder = _own_folder()
+    path = folder / f"kernels-{name}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            made = Path(work) / path.name
+            command = [compiler, *_FLAGS, "-o", str(made), str(SOURCE), "-lm"]
+            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+            made.replace(path)
+    return path
+
+
+def _own_folder() -> Path:
+    """A folder of this user's cache that is theirs alone.
+
+    Raises:
+        PermissionError: it belongs to somebody else, or others may write to it.
+    """
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = root / "seq2see"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = folder.stat()
+    if state.st_uid != os.getuid() or state.st_mode & 0o022:
+        raise PermissionError(f"{folder}: not this user's alone")
+    return folder
+
+
+def _processor() -> str:
+    """What ``-march=native`` depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n")
+    except OSError:
+        return platform.processor() + platform.machine()
+    told = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(told)}))

@@ -1,0 +1,182 @@
+"""The compiled steps of a decoder beside those of PyTorch: the same numbers, whatever rows stand together."""
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from _pytest.monkeypatch import MonkeyPatch
+from architectures import scrambled
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seq2see.config.settings import ModelSettings, TransformerDecoder, TransformerEncoder
+from seq2see.models.build import build
+from seq2see.models.compiled_decoder import compiled
+from seq2see.models.contracts import Memory
+from seq2see.models.seq2seq import Seq2Seq
+from seq2see.nn.native import library as native
+from seq2see.nn.native.products import largest
+
+needs_kernels = pytest.mark.skipif(native.library() is None, reason="needs a C compiler")
+KINDS = [
+    {"norm": norm, "position": position, "layers": layers, "heads": heads, "width": width, "feed_forward": hidden}
+    for norm, position, layers, heads, width, hidden in (
+        ("pre", "sinusoidal", 2, 2, 32, 44),
+        ("post", "sinusoidal", 1, 1, 16, 64),
+        ("pre", "learned", 1, 3, 96, 30),
+        ("post", "rotary", 3, 2, 64, 128),
+    )
+]
+VOCABULARY = 101  # no multiple of anything
+
+
+def model_of(kind: dict[str, object]) -> Seq2Seq:
+    torch.manual_seed(3)
+    shape = ModelSettings(
+        name="test",
+        encoder=TransformerEncoder(layers=1, width=32, heads=2),
+        decoder=TransformerDecoder(**kind),
+        tie="none",
+    )
+    return scrambled(build(shape, 23, VOCABULARY)).eval()  # type: ignore[return-value]
+
+
+def memory_of(model: Seq2Seq, lengths: tuple[int, ...] = (7, 1, 20)) -> Memory:
+    source_BS = torch.randint(4, 23, (len(lengths), max(lengths)), generator=torch.Generator().manual_seed(5))
+    valid_BS = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    with torch.no_grad():
+        return model.encode(source_BS, valid_BS)
+
+
+MOVES = [[[0, 0], [1, 1], [2, 2]], [[1, 0], [3, 3], [4, 5]], [[5, 4, 4], [0, 1, 0]], [[3, 5, 4]], [[0, 1, 2]], [[2]]]
+
+
+@needs_kernels
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_are_those_of_pytorch(kind: dict[str, object]) -> None:
+    model = model_of(kind)
+    memory, fast, slow = memory_of(model), compiled(model.decoder, "float32"), model.decoder
+    assert fast is not None
+    draw = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        quick, plain = fast.start(memory), slow.start(memory)
+        for rows in (None, *MOVES, *([[0]] for _ in range(40))):
+            if rows is not None:
+                quick, plain = quick.take(torch.tensor(rows)), plain.take(torch.tensor(rows))
+            count = 3 if rows is None else sum(map(len, rows))
+            tokens_N = torch.randint(0, VOCABULARY, (count,), generator=draw)
+            found_NV, quick, found_NLHS = fast.step(tokens_N, quick, want_weights=True)
+            logits_NV, plain, weights_NLHS = slow.step(tokens_N, plain, want_weights=True)
+            torch.testing.assert_close(found_NV, logits_NV.log_softmax(-1), atol=3e-5, rtol=1e-5)
+            torch.testing.assert_close(found_NLHS, weights_NLHS, atol=1e-5, rtol=1e-4)
+
+
+@needs_kernels
+@pytest.mark.parametrize("kernel", ["float32", "bfloat16"])
+def test_a_row_has_the_same_bits_alone_and_among_others(kernel: str) -> None:
+    model = model_of(KINDS[0])
+    fast = compiled(model.decoder, kernel)  # type: ignore[arg-type]
+    if fast is None:
+        pytest.skip("this processor has no products in bfloat16")
+    memory = memory_of(model)
+    one = Memory(memory.states_BSD[2:], memory.valid_BS[2:], memory.final.take(torch.tensor([2])), {})
+    many, alone = fast.start(memory), fast.start(one)
+    many = many.take(torch.tensor([[b] * 37 for b in range(3)]))  # more rows than a tile, than a block
+    for token in (4, 9, 9, 11):
+        together_NV, many, _ = fast.step(torch.full((111,), token), many)
+        single_NV, alone, _ = fast.step(torch.tensor([token]), alone)
+        assert torch.equal(together_NV[110], single_NV[0]) and torch.equal(together_NV[80], single_NV[0])
+
+
+@needs_kernels
+def test_bfloat16_is_near() -> None:
+    model = model_of(KINDS[3])
+    fast, memory = compiled(model.decoder, "bfloat16"), memory_of(model)
+    if fast is None:
+        pytest.skip("this processor has no products in bfloat16")
+    with torch.no_grad():
+        tokens_N = torch.tensor([4, 5, 6])
+        found_NV, _, _ = fast.step(tokens_N, fast.start(memory))
+        logits_NV, _, _ = model.decoder.step(tokens_N, model.decoder.start(memory))
+    apart_NV = (found_NV - logits_NV.log_softmax(-1)).abs()
+    assert 1e-6 < apart_NV.max() < 0.1
+
+
+@needs_kernels
+def test_a_state_is_not_changed_by_going_on_from_it() -> None:
+    model = model_of(KINDS[0])
+    fast = compiled(model.decoder, "float32")
+    assert fast is not None
+    _, trunk, _ = fast.step(torch.tensor([4, 5, 6]), fast.start(memory_of(model)))
+    first = fast.step(torch.tensor([7, 7, 7]), trunk)[0].clone()
+    fast.step(torch.tensor([8, 8]), trunk.take(torch.tensor([[2], [0]])))
+    assert torch.equal(fast.step(torch.tensor([7, 7, 7]), trunk)[0], first)
+
+
+@needs_kernels
+def test_weights_that_change_are_laid_out_again() -> None:
+    model = model_of(KINDS[0])
+    before = compiled(model.decoder, "float32")
+    assert compiled(model.decoder, "auto") is before
+    with torch.no_grad():
+        model.decoder.output.bias_V.add_(1.0)
+    assert compiled(model.decoder, "float32") is not before
+    assert compiled(copy.deepcopy(model).decoder, "float32") is not before
+
+
+def test_what_does_not_fit_is_left_to_pytorch(monkeypatch: MonkeyPatch) -> None:
+    model = model_of(KINDS[0])
+    assert compiled(model.decoder, "plain") is None
+    assert compiled(model.encoder, "float32") is None
+    assert compiled(copy.deepcopy(model).double().decoder, "float32") is None
+    assert compiled(copy.deepcopy(model).train().decoder, "float32") is None
+    odd = model_of({**KINDS[0], "width": 24})  # a head of 12
+    assert compiled(odd.decoder, "float32") is None
+    monkeypatch.setattr("seq2see.models.compiled_decoder.library", lambda: None)
+    assert compiled(model.decoder, "float32") is None
+
+
+def test_no_compiler_and_a_compiler_that_fails(monkeypatch: MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fails = tmp_path / "cc"
+    fails.write_text("#!/bin/sh\nexit 1\n")
+    fails.chmod(0o755)
+    monkeypatch.setattr(native, "_compilers", lambda: (str(fails),))
+    assert native.library.__wrapped__() is None
+    monkeypatch.setattr(native, "_compilers", lambda: ())
+    assert native.library.__wrapped__() is None
+    assert [each.name for each in tmp_path.glob("seq2see/*")] == []
+
+
+@needs_kernels
+@pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
+def test_a_folder_that_others_may_write_to_is_not_trusted(monkeypatch: MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert native.library.__wrapped__() is not None
+    (made,) = (tmp_path / "seq2see").iterdir()
+    assert made.name.startswith("kernels-") and made.suffix == ".so"
+    (tmp_path / "seq2see").chmod(0o777)
+    assert native.library.__wrapped__() is None
+
+
+@needs_kernels
+@settings(deadline=None, max_examples=200)
+@given(
+    rows=st.integers(1, 4),
+    columns=st.integers(1, 300),
+    levels=st.sampled_from([1, 2, 3, 6, 10**6]),
+    forbidden=st.floats(0, 1),
+    most=st.integers(1, 64),
+    seed=st.integers(0, 10**6),
+)
+def test_the_largest_are_those_of_a_stable_sort(rows, columns, levels, forbidden, most, seed) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    values_NV = torch.randint(levels, (rows, columns), generator=generator).float()
+    values_NV[torch.rand(rows, columns, generator=generator) < forbidden] = -torch.inf
+    count = min(most, columns)
+    found = largest(values_NV, count)
+    expected, order = values_NV.sort(dim=-1, descending=True, stable=True)
+    assert found is not None
+    assert torch.equal(found[0], expected[:, :count]) and torch.equal(found[1], order[:, :count])
