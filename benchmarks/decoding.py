@@ -3,7 +3,7 @@
     python benchmarks/decoding.py RUN --peers FOLDER --source FILE [--reference FILE] [--beam 5] [--length N]
 
 RUN is a Transformer of the task translate. seq2see goes from text to text with one process a core, as `seq2see
-predict` does; CTranslate2 from pieces to pieces, in the fastest of its settings (float32 or int8, how threads are
+predict` does, with each kernel; CTranslate2 from pieces to pieces, in the fastest of its settings (float32 or int8, how threads are
 shared out, size of batches), found in a first round. `--length N` forces answers of N pieces, for models that were
 not trained. Both stop a beam at as many endings as it is wide.
 """
@@ -13,6 +13,8 @@ import gzip
 import json
 import subprocess
 import time
+from contextlib import ExitStack
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -106,10 +108,10 @@ def main() -> None:
     answers: dict[str, list[str]] = {}
     cores = usable_cores()
 
-    def ours() -> float:
+    def ours(name: str, answerers: Answerers) -> float:
         start = time.perf_counter()
         many = windows(sources, min(512, -(-len(sources) // cores)))
-        answers["seq2see"] = [each.lines[0] for _, some in answerers.answers(many) for each in some]
+        answers[name] = [each.lines[0] for _, some in answerers.answers(many) for each in some]
         return len(sources) / (time.perf_counter() - start)
 
     def theirs(compute_type: str) -> float:
@@ -117,10 +119,15 @@ def main() -> None:
         answers[compute_type] = [run.tokenisers.target.decode(tokens) for tokens in answer["tokens"]]
         return len(sources) / answer["seconds"]
 
-    with Answerers(run, Asked(search={"beam": asked.beam}, assignments=tuple(options)), cores) as answerers:
+    ways = {"plain": "seq2see, PyTorch", "float32": "seq2see", "bfloat16": "seq2see bfloat16"}
+    with ExitStack() as stack:
+        pools = {}
+        for kernel, name in ways.items():
+            wanted = Asked(search={"beam": asked.beam}, assignments=(*options, f"search.kernel={kernel}"))
+            pools[name] = stack.enter_context(Answerers(run, wanted, cores))
         measured = interleaved(
             {
-                "seq2see": ours,
+                **{name: partial(ours, name, pool) for name, pool in pools.items()},
                 "CTranslate2 float32": lambda: theirs("float32"),
                 "CTranslate2 int8": lambda: theirs("int8"),
             },

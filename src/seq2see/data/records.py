@@ -7,16 +7,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from seq2see.data.streams import InputFile, nothing
 from seq2see.data.tables import too_long
 from seq2see.data.tally import Pair, Tally
 from seq2see.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 PARQUET_ROWS = 4_096  # decoded at a time
 
@@ -184,8 +185,10 @@ def _parquet_batches(file: InputFile, fields: Fields) -> Iterator[pa.RecordBatch
 
 
 @contextmanager
-def _parquet(file: InputFile) -> Iterator[pq.ParquetFile]:
+def _parquet(file: InputFile) -> "Iterator[pq.ParquetFile]":
     """An open Parquet file; whatever its reader finds wrong with it is one error."""
+    import pyarrow.parquet as pq  # takes a tenth of a second, and most files are text
+
     try:
         with pq.ParquetFile(file.path) as table:
             yield table
@@ -201,6 +204,8 @@ def _texts(batch: pa.RecordBatch, name: str, file: str, row: int) -> list[str | 
         column = batch.column(name)
     else:
         outer, _, inner = name.partition(".")
+        import pyarrow.compute as pc  # another tenth of a second
+
         column = pc.struct_field(batch.column(outer), inner)
     try:
         return [None if text is None else str(text) for text in column.to_pylist()]

@@ -19,7 +19,6 @@ from seq2see.tasks.foretelling import Forecast, Foreteller
 from seq2see.tasks.run import Look, Shown, View
 from seq2see.text.visible import visible
 from seq2see.viewing.forecast import ACTUAL, BESIDE, COEFFICIENTS, FORECAST, LEVEL, PAST
-from seq2see.viewing.forecast_figure import draw_forecasts
 from seq2see.viewing.forecast_page import forecast_notebook, write_forecast_page
 from seq2see.viewing.forecast_terminal import forecast_text
 from seq2see.viewing.record import Record, Rows, Side, Span, Weights
@@ -66,6 +65,8 @@ class ForecastView(View):
         )
 
     def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        from seq2see.viewing.forecast_figure import draw_forecasts  # brings matplotlib along
+
         return draw_forecasts(self.records, path, layer=shown["layer"], head=shown["head"])
 
 

@@ -18,7 +18,6 @@ from seq2see.tasks.lm_scoring import Reader, score_text
 from seq2see.tasks.lm_seeing import see_text
 from seq2see.tasks.run import Answer, Asked, Held, Look, Run, Shown, View
 from seq2see.text.tokeniser import Tokeniser
-from seq2see.viewing.figure import draw_heat_map
 from seq2see.viewing.terminal import heat_map
 from seq2see.viewing.traces import trace_lines
 
@@ -42,6 +41,8 @@ class TextView(View):
         return "\n".join([drawn, "", *traces] if traces else [drawn])
 
     def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        from seq2see.viewing.figure import draw_heat_map  # brings matplotlib along
+
         return draw_heat_map(self.record, path, kind=self._kind, **shown)
 
     @property

@@ -17,7 +17,6 @@ from seq2see.tasks.masked_scoring import MaskedReader, evaluate_text
 from seq2see.tasks.masked_seeing import see_text
 from seq2see.tasks.run import Answer, Asked, Held, Run, Shown, View
 from seq2see.text.tokeniser import Tokeniser
-from seq2see.viewing.figure import draw_heat_map
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class HiddenView(View):
         return False
 
     def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        from seq2see.viewing.figure import draw_heat_map  # brings matplotlib along
+
         return draw_heat_map(self.record, path, kind="encoder", **shown)
 
 

@@ -14,7 +14,6 @@ from seq2see.data.pictures import Raw, fitted, look, png
 from seq2see.tasks.run import Look, Shown, View
 from seq2see.text.words import word_spans
 from seq2see.viewing.picture import Picture
-from seq2see.viewing.picture_figure import draw_pictures
 from seq2see.viewing.picture_page import picture_notebook, write_picture_page
 from seq2see.viewing.pictures import picture_text
 from seq2see.viewing.record import Record, Side, Weights
@@ -47,6 +46,8 @@ class PictureView(View):
 
     def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
         """The picture with each word's places drawn over it."""
+        from seq2see.viewing.picture_figure import draw_pictures  # brings matplotlib along
+
         return draw_pictures(self.record, path, **shown)
 
 

@@ -14,7 +14,6 @@ from seq2see.errors import InputError
 from seq2see.evaluation.result import Evaluation
 from seq2see.storage.atomic import write_atomic
 from seq2see.tasks.folder import RunFolder
-from seq2see.viewing.figure import draw_heat_map
 from seq2see.viewing.page import notebook, write_page
 from seq2see.viewing.record import Record
 from seq2see.viewing.terminal import heat_map
@@ -168,6 +167,8 @@ class View:
         return heat_map(self.record, **look)
 
     def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        from seq2see.viewing.figure import draw_heat_map  # brings matplotlib along
+
         return draw_heat_map(self.record, path, **shown)
 
 

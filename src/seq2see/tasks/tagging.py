@@ -32,7 +32,6 @@ from seq2see.tasks.labelling import (
 from seq2see.tasks.run import Answer, Asked, Held, Look, Run, Shown, View
 from seq2see.tasks.tag_scoring import Other, evaluate_sentences
 from seq2see.text.spelling import Spelling
-from seq2see.viewing.figure import draw_heat_map
 from seq2see.viewing.record import Record, Rows, RunnerUp, Side, Weights
 from seq2see.viewing.traces import trace_lines
 
@@ -61,6 +60,8 @@ class TagView(View):
         return "\n".join([drawn, "", *trace_lines(shown, width=look["width"], unicode=look["unicode"])])
 
     def _figure(self, path: Path, **shown: Unpack[Shown]) -> tuple[str, ...]:
+        from seq2see.viewing.figure import draw_heat_map  # brings matplotlib along
+
         return draw_heat_map(self.record, path, kind="encoder", **shown)
 
 
