@@ -3,9 +3,9 @@
     python benchmarks/decoding.py RUN --peers FOLDER --source FILE [--reference FILE] [--beam 5] [--length N]
 
 RUN is a Transformer of the task translate. seq2see goes from text to text with one process a core, as `seq2see
-predict` does, with each kernel; CTranslate2 from pieces to pieces, in the fastest of its settings (float32 or int8, how threads are
-shared out, size of batches), found in a first round. `--length N` forces answers of N pieces, for models that were
-not trained. Both stop a beam at as many endings as it is wide.
+predict` does, with each kernel; CTranslate2 from pieces to pieces, in the fastest of its settings (float32 or int8,
+how threads are shared out, size of batches), found in a first round. `--length N` forces answers of N pieces, for
+models that were not trained. Both stop a beam at as many endings as it is wide.
 """
 
 import argparse
