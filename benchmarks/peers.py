@@ -151,7 +151,7 @@ model:
     heads: 4
     share_embeddings: true
     share_decoder_embeddings: true
-    position_encoding_type: SinusoidalInterleaved
+    embeddings: {{word_vec_size: 128, position_encoding_type: SinusoidalInterleaved}}
 training:
     model_path: {out}
     world_size: 0
