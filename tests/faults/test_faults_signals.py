@@ -139,6 +139,6 @@ def test_b25_a_stopped_predict_leaves_no_half_file(commands: Commands, whole: Pa
     texts.write_text("one two\n" * 3_000, encoding="utf-8")
     answers.write_text("before\n", encoding="utf-8")
     fault = Fault(name, "seq2see.tasks.prediction:decode", 3)
-    done = commands("predict", whole, "--input", texts, "--output", answers, "--beam", 1, fault=fault)
+    done = commands("predict", whole, "--input", texts, "--output", answers, "--beam", 1, "--workers", 1, fault=fault)
     assert done.code == (143 if name == "SIGTERM" else -signal.SIGKILL)
     assert answers.read_text(encoding="utf-8") == "before\n"
