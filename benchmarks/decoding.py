@@ -119,7 +119,7 @@ def main() -> None:
         answers[compute_type] = [run.tokenisers.target.decode(tokens) for tokens in answer["tokens"]]
         return len(sources) / answer["seconds"]
 
-    ways = {"plain": "seq2see, PyTorch", "float32": "seq2see", "bfloat16": "seq2see bfloat16"}
+    ways = {"plain": "seq2see, PyTorch", "auto": "seq2see", "bfloat16": "seq2see bfloat16"}
     with ExitStack() as stack:
         pools = {}
         for kernel, name in ways.items():

@@ -13,8 +13,8 @@ from _pytest.monkeypatch import MonkeyPatch
 
 import seq2see.cli.answers as answers_module
 import seq2see.tasks.bulk as bulk
-from conftest import Command
 from seq2see.tasks.bulk import Share, windows
+from small_task import Command
 
 
 def texts(path: Path, count: int) -> Path:
@@ -97,7 +97,7 @@ def test_a_share_knows_its_windows(monkeypatch: MonkeyPatch) -> None:
     assert [[each.number for each in found if Share(rank, 2).has(each)] for rank in (0, 1)] == [[0, 2, 4], [1, 3]]
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(Exception, match="a rank is a number below WORLD_SIZE"):
+    with pytest.raises(Exception, match="ranks go from 0 to 1"):
         Share.of_environment()
 
 

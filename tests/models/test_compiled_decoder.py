@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2see.config.settings import ModelSettings, TransformerDecoder, TransformerEncoder
+from seq2see.errors import InputError
 from seq2see.models.build import build
 from seq2see.models.compiled_decoder import compiled
 from seq2see.models.contracts import Memory
@@ -50,6 +51,12 @@ def memory_of(model: Seq2Seq, lengths: tuple[int, ...] = (7, 1, 20)) -> Memory:
         return model.encode(source_BS, valid_BS)
 
 
+def require(kernel: str) -> None:
+    kernels = native.library()
+    if kernel == "bfloat16" and (kernels is None or not kernels.has_bfloat16()):
+        pytest.skip("this processor has no products in bfloat16")
+
+
 MOVES = [[[0, 0], [1, 1], [2, 2]], [[1, 0], [3, 3], [4, 5]], [[5, 4, 4], [0, 1, 0]], [[3, 5, 4]], [[0, 1, 2]], [[2]]]
 
 
@@ -57,7 +64,7 @@ MOVES = [[[0, 0], [1, 1], [2, 2]], [[1, 0], [3, 3], [4, 5]], [[5, 4, 4], [0, 1, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_steps_are_those_of_pytorch(kind: dict[str, object]) -> None:
     model = model_of(kind)
-    memory, fast, slow = memory_of(model), compiled(model.decoder, "float32"), model.decoder
+    memory, fast, slow = memory_of(model), compiled(model.decoder, "auto"), model.decoder
     assert fast is not None
     draw = torch.Generator().manual_seed(7)
     with torch.no_grad():
@@ -74,12 +81,12 @@ def test_steps_are_those_of_pytorch(kind: dict[str, object]) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize("kernel", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kernel", ["auto", "bfloat16"])
 def test_a_row_has_the_same_bits_alone_and_among_others(kernel: str) -> None:
     model = model_of(KINDS[0])
+    require(kernel)
     fast = compiled(model.decoder, kernel)  # type: ignore[arg-type]
-    if fast is None:
-        pytest.skip("this processor has no products in bfloat16")
+    assert fast is not None
     memory = memory_of(model)
     one = Memory(memory.states_BSD[2:], memory.valid_BS[2:], memory.final.take(torch.tensor([2])), {})
     many, alone = fast.start(memory), fast.start(one)
@@ -93,9 +100,9 @@ def test_a_row_has_the_same_bits_alone_and_among_others(kernel: str) -> None:
 @needs_kernels
 def test_bfloat16_is_near() -> None:
     model = model_of(KINDS[3])
+    require("bfloat16")
     fast, memory = compiled(model.decoder, "bfloat16"), memory_of(model)
-    if fast is None:
-        pytest.skip("this processor has no products in bfloat16")
+    assert fast is not None
     with torch.no_grad():
         tokens_N = torch.tensor([4, 5, 6])
         found_NV, _, _ = fast.step(tokens_N, fast.start(memory))
@@ -107,7 +114,7 @@ def test_bfloat16_is_near() -> None:
 @needs_kernels
 def test_a_state_is_not_changed_by_going_on_from_it() -> None:
     model = model_of(KINDS[0])
-    fast = compiled(model.decoder, "float32")
+    fast = compiled(model.decoder, "auto")
     assert fast is not None
     _, trunk, _ = fast.step(torch.tensor([4, 5, 6]), fast.start(memory_of(model)))
     first = fast.step(torch.tensor([7, 7, 7]), trunk)[0].clone()
@@ -118,24 +125,33 @@ def test_a_state_is_not_changed_by_going_on_from_it() -> None:
 @needs_kernels
 def test_weights_that_change_are_laid_out_again() -> None:
     model = model_of(KINDS[0])
-    before = compiled(model.decoder, "float32")
+    before = compiled(model.decoder, "auto")
     assert compiled(model.decoder, "auto") is before
     with torch.no_grad():
         model.decoder.output.bias_V.add_(1.0)
-    assert compiled(model.decoder, "float32") is not before
-    assert compiled(copy.deepcopy(model).decoder, "float32") is not before
+    assert compiled(model.decoder, "auto") is not before
+    assert compiled(copy.deepcopy(model).decoder, "auto") is not before
 
 
 def test_what_does_not_fit_is_left_to_pytorch(monkeypatch: MonkeyPatch) -> None:
     model = model_of(KINDS[0])
     assert compiled(model.decoder, "plain") is None
-    assert compiled(model.encoder, "float32") is None
-    assert compiled(copy.deepcopy(model).double().decoder, "float32") is None
-    assert compiled(copy.deepcopy(model).train().decoder, "float32") is None
+    assert compiled(model.encoder, "auto") is None
+    assert compiled(copy.deepcopy(model).double().decoder, "auto") is None
+    assert compiled(copy.deepcopy(model).train().decoder, "auto") is None
     odd = model_of({**KINDS[0], "width": 24})  # a head of 12
-    assert compiled(odd.decoder, "float32") is None
+    assert compiled(odd.decoder, "auto") is None
     monkeypatch.setattr("seq2see.models.compiled_decoder.library", lambda: None)
-    assert compiled(model.decoder, "float32") is None
+    assert compiled(model.decoder, "auto") is None
+    with pytest.raises(InputError, match="needs a C compiler and a processor"):
+        compiled(model.decoder, "bfloat16")
+
+
+@needs_kernels
+def test_weights_loaded_in_inference_mode() -> None:
+    with torch.inference_mode():
+        model = model_of(KINDS[0])
+        assert compiled(model.decoder, "auto") is not None
 
 
 def test_no_compiler_and_a_compiler_that_fails(monkeypatch: MonkeyPatch, tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ def test_refuses_the_beginning_of_something_else(tmp_path: Path) -> None:
         grown(tmp_path / "out.txt", what="other answers")
 
 
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with GrowingFile(tmp_path / "out.txt", "answers") as file:
+        file.append("one\n")
+        with pytest.raises(InputError, match=r"out\.txt\.part is in use by process \d+"):
+            grown(tmp_path / "out.txt", "two\n")
+    assert grown(tmp_path / "out.txt").parts == 1
+
+
 def test_refuses_a_text_that_lost_its_end(tmp_path: Path) -> None:
     file = grown(tmp_path / "out.txt", "one\n", "two\n")
     file.text.write_bytes(b"one\n")

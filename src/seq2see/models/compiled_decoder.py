@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq2see.errors import InputError
 from seq2see.models.contracts import Memory, require_fit
 from seq2see.models.projected import counts_up
 from seq2see.models.transformer_decoder import TransformerDecoder
@@ -25,10 +26,8 @@ from seq2see.nn.native.products import Packed, padded
 from seq2see.nn.transformer import DecoderBlock
 
 _LANES = 16  # numbers that a kernel takes together: a head's width is a multiple of it
-_BLOCK = 96  # rows whose scores are made at a time
 
-Kernel = Literal["float32", "bfloat16"]
-KernelChoice = Literal["auto", "plain", "float32", "bfloat16"]
+Kernel = Literal["auto", "plain", "bfloat16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +63,8 @@ class CompiledState:
 class CompiledDecoder:
     """A decoder's weights laid out for the kernels. Its steps give log-probabilities, not logits."""
 
-    def __init__(self, decoder: TransformerDecoder, kernels: ctypes.CDLL, kernel: Kernel) -> None:
-        self.kernels, self.half = kernels, kernel == "bfloat16"
+    def __init__(self, decoder: TransformerDecoder, kernels: ctypes.CDLL, half: bool) -> None:
+        self.kernels, self.half = kernels, half
         self.embedding, self.position = decoder.embedding, decoder.position
         self.memory, self.heads, self.vocabulary = decoder.memory, decoder.heads, decoder.output.vocabulary
         output = decoder.output
@@ -140,7 +139,7 @@ class CompiledDecoder:
         kernels.step(ctypes.byref(step))
         log_probs_NV = _room(state.table, N * V).view(N, V)
         places: list[Any] = [pointer(x_ND), pointer(self.output.numbers), pointer(self.bias), pointer(log_probs_NV)]
-        room = torch.empty(_BLOCK * D)
+        room = torch.empty(kernels.block() * D)
         kernels.foresee(N, V, D, *map(ctypes.c_void_p, places), int(self.half), ctypes.c_void_p(pointer(room)))
         path_NP = torch.cat((state.path_NP, torch.arange(N, dtype=torch.int32).unsqueeze(1)), dim=1)
         new = replace(state, past=(*state.past, present_L2ND), path_NP=path_NP)
@@ -187,21 +186,29 @@ def _room(table: list[Tensor], count: int) -> Tensor:
 _compiled: "WeakKeyDictionary[nn.Module, tuple[object, CompiledDecoder]]" = WeakKeyDictionary()
 
 
-def compiled(decoder: nn.Module, kernel: KernelChoice) -> CompiledDecoder | None:
+def compiled(decoder: nn.Module, kernel: Kernel) -> CompiledDecoder | None:
     """The decoder for the kernels; None where they cannot be had, or do not fit it, or ``kernel`` is "plain".
 
-    "auto" is float32. The weights are laid out once, and again when they have changed.
+    The weights are laid out once, and again when they have changed.
+
+    Raises:
+        InputError: "bfloat16" is asked for where the processor or the compiler has none.
     """
     if kernel == "plain" or not isinstance(decoder, TransformerDecoder) or not _fits(decoder):
         return None
-    kernels = library()
-    if kernels is None or (kernel == "bfloat16" and not kernels.has_bfloat16()):
+    kernels, half = library(), kernel == "bfloat16"
+    if half and (kernels is None or not kernels.has_bfloat16()):
+        raise InputError(
+            'search.kernel = "bfloat16" needs a C compiler and a processor with AVX-512 BF16; leave it out here'
+        )
+    if kernels is None:
         return None
-    chosen: Kernel = "bfloat16" if kernel == "bfloat16" else "float32"
-    now = (chosen, [(each.data_ptr(), each._version) for each in decoder.parameters()])
+    # A tensor made in inference mode counts no changes; nor can it be trained.
+    state = [(each.data_ptr(), 0 if each.is_inference() else each._version) for each in decoder.parameters()]
+    now = half, state
     known = _compiled.get(decoder)
     if known is None or known[0] != now:
-        known = now, CompiledDecoder(decoder, kernels, chosen)
+        known = now, CompiledDecoder(decoder, kernels, half)
         _compiled[decoder] = known
     return known[1]
 

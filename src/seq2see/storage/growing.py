@@ -6,13 +6,14 @@ then a line for each part, with the place in bytes where the part ends. A part c
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from seq2see.errors import InputError
 from seq2see.storage.atomic import disk_errors, sync_folder
+from seq2see.storage.lock import FileLock
 
 _LONGEST = 1 << 16  # bytes of an index's first line
 _END = b"end\n"
@@ -25,7 +26,7 @@ class GrowingFile:
     when the work goes on.
 
     Raises:
-        InputError: there is a part of something else, or the place cannot be written.
+        InputError: there is a part of something else, another process is writing it, or the place cannot be written.
         Seq2seeError: the disk is full.
     """
 
@@ -34,6 +35,7 @@ class GrowingFile:
         self.text = self.path.with_name(self.path.name + ".part")
         self.index = self.path.with_name(self.path.name + ".part.index")
         self.parts = 0
+        self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), self.text)
         self._files: tuple[BinaryIO, BinaryIO] | None = None
 
     @property
@@ -46,6 +48,13 @@ class GrowingFile:
             return file.read() == _END
 
     def __enter__(self) -> Self:
+        with ExitStack() as until_failure:
+            until_failure.enter_context(self._lock)
+            self._open()
+            until_failure.pop_all()
+        return self
+
+    def _open(self) -> None:
         with disk_errors(self.path, 0):
             header = self.what.encode() + b"\n"
             self.parts, end, known = 0, 0, 0
@@ -67,7 +76,6 @@ class GrowingFile:
                 index.truncate(len(header) + known)
                 index.seek(0, os.SEEK_END)
             self._flush()
-        return self
 
     def append(self, part: str) -> None:
         """One more part. When this returns, it survives a loss of power."""
@@ -109,6 +117,7 @@ class GrowingFile:
     ) -> None:
         for file in self._files or ():
             file.close()
+        self._lock.__exit__(kind, error, traceback)
 
     def read(self) -> Iterator[bytes]:
         """The parts of a complete text, one after the other."""

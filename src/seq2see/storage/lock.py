@@ -1,4 +1,4 @@
-"""One process at a time in a folder.
+"""One process at a time in a folder, or at a file.
 
 The lock is the operating system's lock on a small file, which it drops when the process ends in whatever way;
 the file says who holds it. Where the system has no such locks (some network disks), the file itself is the
@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from seq2see.errors import InputError
 from seq2see.storage.atomic import disk_errors
@@ -22,24 +23,24 @@ LOCK = ".lock"
 _ATTEMPTS = 20  # each loses only to a process that let go of the file in between
 
 
-class FolderLock:
-    """``with FolderLock(folder):`` – nobody else holds this folder while the block runs.
+class FileLock:
+    """``with FileLock(path, held):`` – nobody else holds ``held`` while the block runs; ``path`` is the lock.
 
     Raises:
-        InputError: another process holds it (the message says which), or the folder cannot be written.
+        InputError: another process holds it (the message says which), or the lock cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LOCK
+    def __init__(self, path: Path, held: Path) -> None:
+        self.path, self.held = path, held
         self._descriptor = -1
 
-    def __enter__(self) -> "FolderLock":
+    def __enter__(self) -> Self:
         for _ in range(_ATTEMPTS):
             with disk_errors(self.path, 0):
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 if not _hold(descriptor, self.path):
-                    raise InputError(_taken(self.path))
+                    raise InputError(_taken(self.path, self.held))
                 if _is_still(descriptor, self.path):
                     self._write_holder(descriptor)
                     self._descriptor = descriptor
@@ -48,7 +49,7 @@ class FolderLock:
                 os.close(descriptor)
                 raise
             os.close(descriptor)
-        raise InputError(f"{self.path} keeps changing hands: other processes use this folder")
+        raise InputError(f"{self.path} keeps changing hands: other processes use {self.held}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -67,6 +68,13 @@ class FolderLock:
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, holder.encode())
+
+
+class FolderLock(FileLock):
+    """``with FolderLock(folder):`` – nobody else holds this folder while the block runs. See :class:`FileLock`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / LOCK, folder)
 
 
 def _hold(descriptor: int, path: Path) -> bool:
@@ -134,10 +142,9 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _taken(path: Path) -> str:
+def _taken(path: Path, held: Path) -> str:
     host, process = _holder(path)
     who = f"process {process} on {host}" if host else "another process"
     return (
-        f"{path.parent} is in use by {who}: wait until it ends, or give another folder"
-        f" (if that process is gone, remove {path})"
+        f"{held} is in use by {who}: wait until it ends, or give another name (if that process is gone, remove {path})"
     )

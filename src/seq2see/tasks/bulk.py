@@ -18,9 +18,10 @@ from typing import Self
 
 import torch
 
-from seq2see.errors import InputError, Seq2seeError
+from seq2see.errors import Seq2seeError
 from seq2see.tasks.catalogue import load
 from seq2see.tasks.run import Answer, Asked, Run
+from seq2see.training.distributed import rank_and_size
 from seq2see.training.interrupt import ignore_signals
 
 WINDOW = 512  # inputs that are answered together
@@ -60,15 +61,8 @@ class Share:
 
     @classmethod
     def of_environment(cls) -> "Share":
-        """What torchrun has set; alone, everything.
-
-        Raises:
-            InputError: the variables RANK and WORLD_SIZE hold no rank among so many.
-        """
-        rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-        if not (rank.isdigit() and size.isdigit() and int(rank) < int(size)):
-            raise InputError(f"RANK={rank} and WORLD_SIZE={size}: a rank is a number below WORLD_SIZE; unset both")
-        return cls(int(rank), int(size))
+        """What torchrun has said; alone, everything. See :func:`rank_and_size`."""
+        return cls(*rank_and_size())
 
     def has(self, window: Window) -> bool:
         """Whether this process answers the window."""
@@ -104,8 +98,13 @@ class Answerers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=error is None, cancel_futures=True)
+        if self._pool is None:
+            return
+        if error is not None:
+            # Nobody waits for these answers any more, and signals do not reach the processes.
+            for process in tuple(self._pool._processes.values()):
+                process.kill()
+        self._pool.shutdown(wait=error is None, cancel_futures=True)
 
     def answers(self, asked: Iterable[Window]) -> Iterator[tuple[Window, Sequence[Answer]]]:
         """The answers to each window, in order; two windows a process are read ahead.

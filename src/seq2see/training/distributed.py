@@ -118,9 +118,7 @@ def join(device: torch.device) -> Iterator[World]:
     Raises:
         InputError: the environment is not one that torchrun makes.
     """
-    rank, size, local = (_number(name, least) for name, least in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
-    if rank >= size:
-        raise InputError(f"RANK={rank} with WORLD_SIZE={size}: ranks go from 0 to {size - 1}; use torchrun")
+    (rank, size), local = rank_and_size(), _number("LOCAL_RANK", 0)
     if device.type == "cuda" and size > 1:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
@@ -144,6 +142,18 @@ def join(device: torch.device) -> Iterator[World]:
         raise
     finally:
         dist.destroy_process_group()
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Which of how many processes this is, as torchrun has said; alone, 0 of 1.
+
+    Raises:
+        InputError: the environment is not one that torchrun makes.
+    """
+    rank, size = _number("RANK", 0), _number("WORLD_SIZE", 1)
+    if rank >= size:
+        raise InputError(f"RANK={rank} with WORLD_SIZE={size}: ranks go from 0 to {size - 1}; use torchrun")
+    return rank, size
 
 
 def _number(name: str, least: int) -> int:

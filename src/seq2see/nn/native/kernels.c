@@ -29,6 +29,7 @@ static uint16_t shortened(float x) {
 }
 
 int panel(void) { return PANEL; }
+int block(void) { return BLOCK; }
 
 int has_bfloat16(void) {
 #ifdef __AVX512BF16__
