@@ -119,7 +119,12 @@ def main() -> None:
         answers[compute_type] = [run.tokenisers.target.decode(tokens) for tokens in answer["tokens"]]
         return len(sources) / answer["seconds"]
 
-    ways = {"plain": "seq2see, PyTorch", "auto": "seq2see", "bfloat16": "seq2see bfloat16"}
+    ways = {
+        "plain": "seq2see, PyTorch",
+        "auto": "seq2see",
+        "bfloat16": "seq2see bfloat16",
+        "int8": "seq2see int8",
+    }
     with ExitStack() as stack:
         pools = {}
         for kernel, name in ways.items():

@@ -32,10 +32,10 @@ def main() -> None:
     run, sources = seq2see.load(asked.run), lines(asked.source)[: asked.sentences]
     export(run, asked.peers, asked.work, sources)
     peer = CTranslate2(asked.peers, asked.work, 1, None)
-    greedy = run.settings.search.model_copy(update={"method": "greedy", "beam": 1})
 
-    def ours(threads: int) -> float:
-        torch.set_num_threads(threads)
+    def ours(kernel: str) -> float:
+        torch.set_num_threads(1)
+        greedy = run.settings.search.model_copy(update={"method": "greedy", "beam": 1, "kernel": kernel})
         times = []
         for source in sources:
             start = time.perf_counter()
@@ -49,8 +49,9 @@ def main() -> None:
 
     warm = interleaved(
         {
-            "seq2see, one thread": lambda: ours(1),
-            "seq2see, two threads": lambda: ours(2),
+            "seq2see, one thread": lambda: ours("auto"),
+            "seq2see bfloat16, one thread": lambda: ours("bfloat16"),
+            "seq2see int8, one thread": lambda: ours("int8"),
             "CTranslate2 float32, one thread": lambda: theirs("float32", 1),
             "CTranslate2 float32, two threads": lambda: theirs("float32", 2),
             "CTranslate2 int8, one thread": lambda: theirs("int8", 1),

@@ -32,12 +32,17 @@ class State(Protocol):
 Step = Callable[[Tensor, State], tuple[Tensor, State, Tensor | None]]
 """``(tokens_N, state) -> (logits_NV, state, weights_NLHS or None)``."""
 
+Write = Callable[[State, Sequence[int], Sequence[int], int], list[tuple[list[int], list[float]]] | None]
+"""``(state, max_lengths, never, least) -> [(tokens, log_probs)]``: the likeliest token of each row until it ends,
+none of ``never``, no ``<eos>`` before ``least`` others; None where it cannot be done so."""
+
 
 @dataclass(frozen=True, eq=False)
 class Request:
     """One search: B sentences, how to ask the model, and what to obey."""
 
     step: Step
+    write: Write | None  # the same steps at once, where the model can
     state: State
     settings: SearchSettings
     max_lengths: tuple[int, ...]

@@ -12,7 +12,7 @@ from seq2see.config.settings import SearchSettings
 from seq2see.search.beam import beam
 from seq2see.search.greedy import greedy
 from seq2see.search.hypothesis import Hypothesis
-from seq2see.search.request import Request, State, Step, all_rules, prefix_table, require_fit
+from seq2see.search.request import Request, State, Step, Write, all_rules, prefix_table, require_fit
 from seq2see.search.rules import Rule
 from seq2see.search.sample import sample
 
@@ -31,6 +31,7 @@ def search(
     source_valid_BS: Tensor | None = None,
     allow_unknown: bool = False,
     normalised: bool = False,
+    write: Write | None = None,
     device: torch.device | str = "cpu",
     check: Callable[[], None] = lambda: None,
 ) -> list[list[Hypothesis]]:
@@ -54,6 +55,8 @@ def search(
         source_valid_BS: True = a source position, False = padding; needed for a coverage penalty only.
         allow_unknown: whether ``<unk>`` may be chosen.
         normalised: ``step`` gives log-probabilities instead of logits, and does not look at them again.
+        write: the model's own way to write the likeliest tokens at once, from ``state`` on; greedy search uses it
+            where only tokens and lengths are restricted and no attention is wanted.
         device: where the model lives; ``step`` gets its tokens and ``take`` its rows there.
         check: called once a step; raises ``Stopped`` when a signal has come.
 
@@ -67,6 +70,7 @@ def search(
     require_fit(sentences, settings, max_lengths, sentence_keys, source_valid_BS)
     request = Request(
         step=step,
+        write=write,
         state=state,
         settings=settings,
         max_lengths=tuple(max_lengths),

@@ -13,7 +13,7 @@ from torch import Tensor
 from seq2see.config.settings import SearchSettings
 from seq2see.data.batch import Batch
 from seq2see.models.captioner import Captioner
-from seq2see.models.compiled_decoder import compiled
+from seq2see.models.compiled_decoder import compiled_decoder
 from seq2see.search.hypothesis import Hypothesis
 from seq2see.search.rules import Rule
 from seq2see.search.search import search
@@ -58,7 +58,7 @@ def described(
     number alone.
     """
     found: list[list[Hypothesis]] = []
-    fast, looks = compiled(describer.model.decoder, settings.kernel), settings.coverage_penalty > 0
+    fast, looks = compiled_decoder(describer.model.decoder, settings.kernel), settings.coverage_penalty > 0
     decoder: Any = fast or describer.model.decoder
     with torch.inference_mode():
         for part_BCHW in torch.split(pictures_BCHW, describer.rows(settings)):
@@ -74,6 +74,7 @@ def described(
                 prefixes=[tuple(prefix)] * len(part_BCHW),
                 source_valid_BS=memory.valid_BS,
                 normalised=fast is not None,
+                write=decoder.write if fast else None,
                 sentence_keys=range(first_key + len(found), first_key + len(found) + len(part_BCHW)),
                 device=describer.device,
                 check=check,

@@ -13,7 +13,10 @@ from torch import Tensor
 
 from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
-from seq2see.models.compiled_decoder import compiled
+from seq2see.models.compiled_blocks import PackedMemory
+from seq2see.models.compiled_decoder import compiled_decoder
+from seq2see.models.compiled_encoder import compiled_encoder
+from seq2see.models.contracts import Memory
 from seq2see.models.seq2seq import Seq2Seq
 from seq2see.search.hypothesis import Hypothesis
 from seq2see.search.rules import ForbidWords, Rule
@@ -108,13 +111,20 @@ def decode(
     prefixes = [()] * len(sources) if prefixes is None else prefixes
     looks = want_weights or settings.coverage_penalty > 0  # which is computed from the attention of each step
     results: list[list[Hypothesis]] = [[] for _ in sources]
-    fast = compiled(translator.model.decoder, settings.kernel)
-    decoder: Any = fast or translator.model.decoder
+    model = translator.model
+    fast = compiled_decoder(model.decoder, settings.kernel)
+    encoder = compiled_encoder(model.encoder, settings.kernel) if fast else None
+    decoder: Any = fast or model.decoder
     with torch.inference_mode():
         for rows in _batches([len(ids) for ids in sources], settings):
             check()
-            source_BS, valid_BS = padded_sources([sources[row] for row in rows], translator.device)
-            memory = translator.model.encode(source_BS, valid_BS)
+            memory: Memory | PackedMemory
+            valid_BS = None
+            if encoder and not settings.coverage_penalty:
+                memory = encoder.read([[*sources[row], EOS] for row in rows])
+            else:
+                source_BS, valid_BS = padded_sources([sources[row] for row in rows], translator.device)
+                memory = model.encode(source_BS, valid_BS)
             found = search(
                 lambda tokens_N, state: decoder.step(tokens_N, state, want_weights=looks),
                 decoder.start(memory),
@@ -126,6 +136,7 @@ def decode(
                 want_weights=want_weights,
                 source_valid_BS=valid_BS,
                 normalised=fast is not None,
+                write=decoder.write if fast else None,
                 sentence_keys=[keys[row] for row in rows],
                 device=translator.device,
                 check=check,

@@ -156,5 +156,5 @@ def search_signature(search: SearchSettings) -> str:
         case "beam":
             coverage = f"|coverage_penalty:{search.coverage_penalty:g}" if search.coverage_penalty else ""
             patience = "" if search.patience == SearchSettings().patience else f"|patience:{search.patience:g}"
-            kernel = "|kernel:bfloat16" if search.kernel == "bfloat16" else ""
+            kernel = f"|kernel:{search.kernel}" if search.kernel in ("bfloat16", "int8") else ""
             return f"beam:{search.beam}|length_penalty:{search.length_penalty:g}{coverage}{patience}{kernel}"

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("kernels.c", "vectors.h"))
+SOURCE = Path(__file__).with_name("kernels.c")
+HEADERS = tuple(Path(__file__).with_name(name) for name in ("attention.h", "products.h", "vectors.h"))
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 _SECONDS = 120.0  # a compiler that takes longer is not waited for
 
@@ -35,17 +36,43 @@ class Layer(ctypes.Structure):
     ]
 
 
+class Shape(ctypes.Structure):
+    """``struct shape`` of kernels.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("D", "H", "F", "L", "pre", "kind")),
+        ("epsilon", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in ("layers", "last_scale", "last_shift")),
+    ]
+
+
 class Step(ctypes.Structure):
     """``struct step`` of kernels.c."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("N", "D", "H", "F", "L", "P", "S", "B", "pre", "half")),
-        ("epsilon", ctypes.c_float),
+        *((name, ctypes.c_int32) for name in ("N", "P", "S", "B", "stride")),
         *(
             (name, ctypes.c_void_p)
             for name in (
-                *("layers", "last_scale", "last_shift", "cosine", "sine", "past", "past_rows", "path", "present"),
-                *("memory", "sentence", "lengths", "x", "weights", "space"),
+                *("cosine", "sine", "past", "past_rows", "path", "present", "memory", "sentence", "first"),
+                *("x", "weights", "space"),
+            )
+        ),
+    ]
+
+
+class Writing(ctypes.Structure):
+    """``struct writing`` of kernels.c."""
+
+    _fields_ = [
+        ("step", Step),
+        *((name, ctypes.c_int32) for name in ("V", "T", "start", "end", "refused", "least")),
+        ("scale", ctypes.c_float),
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                *("never", "embedding", "positions", "cosine", "sine", "output", "bias", "limits", "cache", "rows"),
+                *("scores", "tokens", "log_probs", "lengths"),
             )
         ),
     ]
@@ -61,7 +88,7 @@ def library() -> ctypes.CDLL | None:
         kernels = ctypes.CDLL(str(_compiled(compiler)))
     except (OSError, subprocess.SubprocessError):
         return None
-    kernels.room.restype = ctypes.c_int64
+    kernels.room.restype = kernels.packed_bytes.restype = ctypes.c_int64
     _loaded.append(kernels)
     return kernels
 
@@ -85,7 +112,8 @@ def _compilers() -> tuple[str, ...]:
 
 def _compiled(compiler: str) -> Path:
     """The library in the cache; made under another name and renamed, so that it is there whole or not at all."""
-    made_of = [SOURCE.read_bytes(), HEADER.read_bytes(), " ".join((compiler, *_FLAGS)).encode(), _processor().encode()]
+    made_of = [each.read_bytes() for each in (SOURCE, *HEADERS)]
+    made_of += [" ".join((compiler, *_FLAGS)).encode(), _processor().encode()]
     name = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:24]
     folder = _own_folder()
     path = folder / f"kernels-{name}.so"

@@ -1,10 +1,12 @@
 """What the kernels in C do with tensors, each beside what PyTorch does (``kernels.c`` says how).
 
-N rows · V vocabulary · K inputs · C values of a row
+M, N rows · V vocabulary · K inputs, N outputs of a matrix · C values of a row
 """
 
 import ctypes
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,24 +14,41 @@ from torch import Tensor
 from seq2see.nn.native.library import LARGEST_COUNT, loaded, pointer
 
 
+class Kind(IntEnum):
+    """What the numbers of a packed matrix are. In BYTES those of the inputs are rounded row by row, too."""
+
+    SINGLE = 0  # float32
+    HALF = 1  # bfloat16
+    BYTES = 2  # 8-bit integers, and a scale for each output
+
+
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A matrix ``[N, K]`` laid out for the kernels, in float32 or rounded to bfloat16."""
+    """A matrix ``[N, K]`` laid out for the kernels."""
 
     numbers: Tensor
     outputs: int
     inputs: int
+    kind: Kind
 
     @classmethod
-    def of(cls, kernels: ctypes.CDLL, weight_NK: Tensor, half: bool) -> "Packed":
-        """Lay out ``weight_NK``; with ``half``, K has to be even."""
+    def of(cls, kernels: ctypes.CDLL, weight_NK: Tensor, kind: Kind) -> "Packed":
+        """Lay out ``weight_NK``; for HALF, K has to be even."""
         weight_NK = weight_NK.detach().float().contiguous()
         N, K = weight_NK.shape
-        panel = kernels.panel()
-        kind = torch.bfloat16 if half else torch.float32
-        numbers = torch.empty(-(-N // panel) * panel * K, dtype=kind)
-        kernels.pack(ctypes.c_void_p(pointer(weight_NK)), N, K, ctypes.c_void_p(pointer(numbers)), int(half))
-        return cls(numbers, N, K)
+        numbers = torch.empty(kernels.packed_bytes(N, K, kind), dtype=torch.uint8)
+        kernels.pack(ctypes.c_void_p(pointer(weight_NK)), N, K, ctypes.c_void_p(pointer(numbers)), kind)
+        return cls(numbers, N, K, kind)
+
+
+def product(kernels: ctypes.CDLL, x_MK: Tensor, packed: Packed, out_MN: Tensor | None = None) -> Tensor:
+    """x Wᵀ, ``[M, N]``, written to ``out_MN`` where that is given."""
+    M, N, K = len(x_MK), packed.outputs, packed.inputs
+    out_MN = torch.empty(M, N) if out_MN is None else out_MN
+    space = torch.empty(M * (K + 4))
+    places: list[Any] = [pointer(x_MK), pointer(packed.numbers), None, pointer(out_MN)]
+    kernels.linear(M, N, K, *map(ctypes.c_void_p, places), packed.kind, ctypes.c_void_p(pointer(space)))
+    return out_MN
 
 
 def padded(kernels: ctypes.CDLL, bias_N: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 /* Sixteen numbers at a time, in whatever vectors the processor has: gcc's and clang's vector extensions. */
 
+#pragma once
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
