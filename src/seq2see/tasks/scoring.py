@@ -147,14 +147,14 @@ def evaluate_pairs(
 
 def search_signature(search: SearchSettings) -> str:
     """How answers were searched for, in the style of a score's signature."""
+    kernel = f"|kernel:{search.kernel}" if search.kernel in ("bfloat16", "int8") else ""
     match search.method:
         case "greedy":
-            return "greedy"
+            return f"greedy{kernel}"
         case "sample":
             temperature, seed = f"{search.temperature:g}", search.seed
-            return f"sample|temperature:{temperature}|top_k:{search.top_k}|top_p:{search.top_p:g}|seed:{seed}"
+            return f"sample|temperature:{temperature}|top_k:{search.top_k}|top_p:{search.top_p:g}|seed:{seed}{kernel}"
         case "beam":
             coverage = f"|coverage_penalty:{search.coverage_penalty:g}" if search.coverage_penalty else ""
             patience = "" if search.patience == SearchSettings().patience else f"|patience:{search.patience:g}"
-            kernel = f"|kernel:{search.kernel}" if search.kernel in ("bfloat16", "int8") else ""
             return f"beam:{search.beam}|length_penalty:{search.length_penalty:g}{coverage}{patience}{kernel}"
