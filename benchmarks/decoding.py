@@ -102,7 +102,7 @@ def main() -> None:
     peer = CTranslate2(asked.peers, asked.work, asked.beam, asked.length)
     chosen = {compute_type: peer.choose(compute_type) for compute_type in ("float32", "int8")}
     print(*chosen.values(), sep="\n", flush=True)
-    options = ["search.patience=1"]
+    options = ["search.patience=1", "search.batch_tokens=16384"]
     if asked.length:
         options += [f"search.min_length={asked.length}", f"search.max_length={asked.length + 1}"]
     answers: dict[str, list[str]] = {}

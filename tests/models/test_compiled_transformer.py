@@ -208,6 +208,52 @@ def test_what_is_written_at_once_is_what_the_steps_write(kind: dict[str, object]
 
 
 @needs_kernels
+@pytest.mark.parametrize("kernel", ["auto", "int8"])
+def test_the_best_of_a_step_are_those_of_the_whole_table(kernel: Kernel) -> None:
+    model = model_of(KINDS[0])
+    require(kernel)
+    fast, memory = compiled_decoder(model.decoder, kernel), memory_of(model, (3,) * 130)
+    assert fast is not None
+    tokens_N, never = torch.arange(130) % VOCABULARY, (0, 7, 100, 5_000)
+    for count in (1, 10, 64, VOCABULARY + 5):
+        table_NV, _, weights_NLHS = fast.step(tokens_N, fast.start(memory), want_weights=True)
+        table_NV[:, [0, 7, 100]] = -torch.inf
+        values_NC, found_NC, state, found_NLHS = fast.step_best(tokens_N, fast.start(memory), count, never, True)
+        expected = table_NV.sort(dim=1, descending=True, stable=True)
+        kept = min(count, VOCABULARY)
+        assert torch.equal(values_NC, expected.values[:, :kept]) and torch.equal(found_NC, expected.indices[:, :kept])
+        assert torch.equal(found_NLHS, weights_NLHS) and len(state.past) == 1
+
+
+@needs_kernels
+@pytest.mark.parametrize("min_length", [0, 6])
+@pytest.mark.parametrize("forced", [(), (9, 8)])
+def test_a_beam_finds_the_same_with_the_best_alone(min_length: int, forced: tuple[int, ...]) -> None:
+    model = model_of(KINDS[3])
+    fast, memory = compiled_decoder(model.decoder, "auto"), memory_of(model, (3, 9, 1, 14))
+    assert fast is not None
+    wanted = SearchSettings(beam=4, nbest=4, min_length=min_length)
+    with torch.no_grad():
+        first, second = (
+            search(
+                lambda tokens_N, state: fast.step(tokens_N, state, want_weights=True),  # type: ignore[arg-type]
+                fast.start(memory),
+                sentences=4,
+                settings=wanted,
+                max_lengths=[12, 5 + min_length, 9, 16],
+                prefixes=[(), forced, (), ()],
+                want_weights=True,
+                normalised=True,
+                step_best=step_best,  # type: ignore[arg-type]
+            )
+            for step_best in (None, fast.step_best)
+        )
+    for one, other in zip(itertools.chain(*first), itertools.chain(*second), strict=True):
+        assert (one.tokens, one.log_probs, one.score) == (other.tokens, other.log_probs, other.score)
+        assert one.weights_TLHS is not None and torch.equal(one.weights_TLHS, other.weights_TLHS)
+
+
+@needs_kernels
 def test_what_cannot_be_written_at_once_is_left_to_the_steps() -> None:
     model = model_of(KINDS[2])  # learned positions
     fast, memory = compiled_decoder(model.decoder, "auto"), memory_of(model)
@@ -220,6 +266,10 @@ def test_what_cannot_be_written_at_once_is_left_to_the_steps() -> None:
         model.decoder.norm.bias[0] = torch.nan
     with pytest.raises(Seq2seeError, match="gave no distribution"):
         greedily(model, memory, [5, 5, 5], at_once=True)
+    changed = compiled_decoder(model.decoder, "auto")
+    assert changed is not None
+    values_NC, _, _, _ = changed.step_best(torch.tensor([4, 5, 6]), changed.start(memory), 3, (0,))
+    assert values_NC.isnan().all()
 
 
 @needs_kernels

@@ -87,11 +87,43 @@ class CompiledDecoder:
         The log-probabilities hold until the next step of the same search: a new table for each would cost as much
         as filling it.
         """
+        x_ND, new, weights_NLHS = self._advance(tokens_N, state, want_weights)
+        (N, D), V = x_ND.shape, self.vocabulary
+        log_probs_NV = _room(state.table, N * V).view(N, V)
+        places: list[Any] = [pointer(x_ND), pointer(self.output.numbers), pointer(self.bias), pointer(log_probs_NV)]
+        room = torch.empty(min(N, self.kernels.block()) * (D + 4))
+        self.kernels.foresee(N, V, D, *map(ctypes.c_void_p, places), self.output.kind, ctypes.c_void_p(pointer(room)))
+        return log_probs_NV, new, weights_NLHS
+
+    def step_best(
+        self, tokens_N: Tensor, state: CompiledState, count: int, never: Sequence[int], want_weights: bool = False
+    ) -> tuple[Tensor, Tensor, CompiledState, Tensor | None]:
+        """The same, but of each row the ``count`` best log-probabilities ``[N, count]``, best first, and their tokens.
+
+        None of ``never`` is among them, but with −inf. A row without a distribution has NaN. There is no table of
+        all log-probabilities, so that many rows may go together.
+        """
+        x_ND, new, weights_NLHS = self._advance(tokens_N, state, want_weights)
+        (N, D), V = x_ND.shape, self.vocabulary
+        rows, count = min(N, self.kernels.block()), min(count, V)
+        refused = torch.tensor([token for token in never if token < V], dtype=torch.int32)
+        values_NC, columns_NC = torch.empty(N, count), torch.empty(N, count, dtype=torch.long)
+        scores, room = torch.empty(rows * V), torch.empty(rows * (D + 4))
+        weights = map(ctypes.c_void_p, (pointer(x_ND), pointer(self.output.numbers), pointer(self.bias)))
+        results = map(ctypes.c_void_p, (pointer(scores), pointer(values_NC), pointer(columns_NC), pointer(room)))
+        barred = ctypes.c_void_p(pointer(refused))
+        self.kernels.foresee_best(N, V, D, *weights, self.output.kind, len(refused), barred, count, *results)
+        return values_NC, columns_NC, new, weights_NLHS
+
+    def _advance(
+        self, tokens_N: Tensor, state: CompiledState, want_weights: bool
+    ) -> tuple[Tensor, CompiledState, Tensor | None]:
+        """One token a row through all blocks: hidden states ``[N, D]``, the new state, weights."""
         kernels, shape, memory = self.kernels, self.blocks.shape, state.memory
         read = len(state.past)
         x_N1D, rotation = self.position(self.embedding(tokens_N.unsqueeze(1)), read)
         x_ND = x_N1D.squeeze(1).contiguous()
-        (N, D), V = x_ND.shape, self.vocabulary
+        N, D = x_ND.shape
         present_L2ND = torch.empty(shape.L, 2, N, D)
         past = (ctypes.c_void_p * max(1, read))(*(pointer(each) for each in state.past))
         past_rows = (ctypes.c_int32 * max(1, read))(*(each.shape[2] for each in state.past))
@@ -116,13 +148,9 @@ class CompiledDecoder:
             **_places(memory),
         )
         kernels.decoder_step(ctypes.byref(shape), ctypes.byref(step))
-        log_probs_NV = _room(state.table, N * V).view(N, V)
-        places: list[Any] = [pointer(x_ND), pointer(self.output.numbers), pointer(self.bias), pointer(log_probs_NV)]
-        room = torch.empty(min(N, kernels.block()) * (D + 4))
-        kernels.foresee(N, V, D, *map(ctypes.c_void_p, places), shape.kind, ctypes.c_void_p(pointer(room)))
         path_NP = torch.cat((state.path_NP, torch.arange(N, dtype=torch.int32).unsqueeze(1)), dim=1)
         new = replace(state, past=(*state.past, present_L2ND), path_NP=path_NP)
-        return log_probs_NV, new, weights_NLHS
+        return x_ND, new, weights_NLHS
 
     def write(
         self, state: CompiledState, limits: Sequence[int], never: Sequence[int] = (), least: int = 0

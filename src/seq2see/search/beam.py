@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seq2see.config.settings import SearchSettings
-from seq2see.search.frontier import Frontier, advance, best, first, look, penalties, require_numbers
+from seq2see.search.frontier import Frontier, advance, first, look_for_best, penalties, require_numbers
 from seq2see.search.hypothesis import Finish, Hypothesis
 from seq2see.search.path import Ending, Footprint, ending, footprint, with_weights
 from seq2see.search.request import Request
@@ -95,11 +95,10 @@ def beam(request: Request) -> list[list[Hypothesis]]:
     pools = Pools.empty(request.sentences)
     footprints: list[Footprint] = []
     while True:
-        outlook = look(request, frontier)
+        outlook, log_probs_NC, tokens_NC = look_for_best(request, frontier, 2 * width)
         require_numbers(outlook, sums_BW.flatten() > -math.inf, frontier.length)
         if request.want_weights and (kept := footprint(frontier, outlook)):
             footprints.append(kept)
-        log_probs_NC, tokens_NC = best(outlook.log_probs_NV, 2 * width)
         log_probs_NC = log_probs_NC.double()
         _admit_stuck(request, frontier, sums_BW, log_probs_NC, pools)
         candidates = _candidates(sums_BW, log_probs_NC, tokens_NC, 2 * width)

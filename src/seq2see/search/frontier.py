@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from seq2see.errors import InputError, Seq2seeError
+from seq2see.nn.native.library import LARGEST_COUNT
 from seq2see.nn.native.products import largest
 from seq2see.search.request import NO_TOKEN, Request, State
-from seq2see.search.rules import allowed_tokens
+from seq2see.search.rules import allowed_tokens, plain
 from seq2see.search.score import coverage_penalty
 from seq2see.text.tokeniser import SOS
 
@@ -43,7 +44,7 @@ class Frontier:
 class Outlook:
     """What the model says about the next token of each row."""
 
-    log_probs_NV: Tensor  # the model's own, but −inf for what the rules forbid
+    log_probs_NV: Tensor  # the model's own, but −inf for what the rules forbid; [N, C] where only the best are known
     sound_N: Tensor  # True = the logits were a distribution; on the CPU
     state: State
     weights_NLHS: Tensor | None
@@ -76,8 +77,7 @@ def look(request: Request, frontier: Frontier) -> Outlook:
     """
     request.check()
     rows = frontier.sentence_N.shape[0]
-    previous_N = frontier.tokens_NP[:, -1] if frontier.length else torch.full((rows,), SOS)
-    logits_NV, state, weights_NLHS = request.step(previous_N.to(request.device), frontier.state)
+    logits_NV, state, weights_NLHS = request.step(previous(frontier).to(request.device), frontier.state)
     if logits_NV.dim() != 2 or logits_NV.shape[0] != rows:
         raise Seq2seeError(f"the model gave logits of shape {list(logits_NV.shape)} for {rows} rows, not [{rows}, V]")
     if logits_NV.dtype in (torch.float16, torch.bfloat16):
@@ -93,6 +93,31 @@ def look(request: Request, frontier: Frontier) -> Outlook:
         weights_NLHS=weights_NLHS,
         covered_NS=_covered(frontier.covered_NS, weights_NLHS),
     )
+
+
+def look_for_best(request: Request, frontier: Frontier, count: int) -> tuple[Outlook, Tensor, Tensor]:
+    """:func:`look`, and the ``count`` best of each row as :func:`best` gives them: log-probabilities and tokens.
+
+    Where the model can find them by itself it does, and the outlook knows no others.
+    """
+    rules = plain(request.rules)
+    forced = frontier.length < request.prefix_BP.shape[1]
+    if request.step_best is None or rules is None or forced or count > LARGEST_COUNT:
+        outlook = look(request, frontier)
+        return outlook, *best(outlook.log_probs_NV, count)
+    request.check()
+    refused = rules.refused(frontier.length)
+    values_NC, tokens_NC, state, weights_NLHS = request.step_best(
+        previous(frontier), frontier.state, count, refused, request.want_weights or frontier.covered_NS is not None
+    )
+    covered_NS = _covered(frontier.covered_NS, weights_NLHS)
+    outlook = Outlook(values_NC, ~values_NC[:, 0].isnan(), state, weights_NLHS, covered_NS)
+    return outlook, values_NC, tokens_NC
+
+
+def previous(frontier: Frontier) -> Tensor:
+    """What each row has read last: [N], on the CPU."""
+    return frontier.tokens_NP[:, -1] if frontier.length else torch.full((len(frontier.sentence_N),), SOS)
 
 
 def _allowed(request: Request, frontier: Frontier, vocabulary: int) -> Tensor:

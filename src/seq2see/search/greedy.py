@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seq2see.search.hypothesis import Hypothesis
 from seq2see.search.request import Request
-from seq2see.search.rules import ForbidTokens, MinLength
+from seq2see.search.rules import plain
 from seq2see.search.score import hypothesis_score
 from seq2see.search.walk import walk
 from seq2see.text.tokeniser import EOS
@@ -24,18 +24,11 @@ def _at_once(request: Request) -> list[list[Hypothesis]] | None:
     settings = request.settings
     if request.write is None or request.want_weights or settings.coverage_penalty or request.prefix_BP.shape[1]:
         return None
-    never: list[int] = []
-    least = 0
-    for rule in request.rules:
-        match rule:
-            case ForbidTokens():
-                never += rule.tokens
-            case MinLength():
-                least = max(least, rule.length)
-            case _:
-                return None
+    rules = plain(request.rules)
+    if rules is None:
+        return None
     request.check()
-    written = request.write(request.state, request.max_lengths, never, least)
+    written = request.write(request.state, request.max_lengths, rules.never, rules.least)
     if written is None:
         return None
     return [

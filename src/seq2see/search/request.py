@@ -32,6 +32,11 @@ class State(Protocol):
 Step = Callable[[Tensor, State], tuple[Tensor, State, Tensor | None]]
 """``(tokens_N, state) -> (logits_NV, state, weights_NLHS or None)``."""
 
+StepBest = Callable[[Tensor, State, int, Sequence[int], bool], tuple[Tensor, Tensor, State, Tensor | None]]
+"""``(tokens_N, state, count, never, want_weights) -> (values_NC, tokens_NC, state, weights_NLHS or None)``: of each row
+the ``count`` best log-probabilities and their tokens, best first, of equals the lower token, none of ``never`` (−inf);
+NaN in a row without a distribution."""
+
 Write = Callable[[State, Sequence[int], Sequence[int], int], list[tuple[list[int], list[float]]] | None]
 """``(state, max_lengths, never, least) -> [(tokens, log_probs)]``: the likeliest token of each row until it ends,
 none of ``never``, no ``<eos>`` before ``least`` others; None where it cannot be done so."""
@@ -42,7 +47,8 @@ class Request:
     """One search: B sentences, how to ask the model, and what to obey."""
 
     step: Step
-    write: Write | None  # the same steps at once, where the model can
+    step_best: StepBest | None  # a step that finds only what a beam wants, where the model can
+    write: Write | None  # all steps of a greedy search at once, where the model can
     state: State
     settings: SearchSettings
     max_lengths: tuple[int, ...]

@@ -125,6 +125,33 @@ def _refuse(refused_NV: Tensor, tokens_NM: Tensor, match_NM: Tensor, vocabulary:
     refused_NV.scatter_(1, torch.where(meant_NM, tokens_NM, vocabulary), True)
 
 
+@dataclass(frozen=True)
+class PlainRules:
+    """Rules that say the same for every row: these tokens never, no ``<eos>`` before ``least`` others."""
+
+    never: tuple[int, ...]
+    least: int
+
+    def refused(self, length: int) -> tuple[int, ...]:
+        """The tokens that may not come after ``length`` others."""
+        return self.never if length >= self.least else (*self.never, EOS)
+
+
+def plain(rules: Sequence[Rule]) -> PlainRules | None:
+    """The rules as one, where none of them looks at what was written."""
+    never: list[int] = []
+    least = 0
+    for rule in rules:
+        match rule:
+            case ForbidTokens():
+                never += rule.tokens
+            case MinLength():
+                least = max(least, rule.length)
+            case _:
+                return None
+    return PlainRules(tuple(never), least)
+
+
 def allowed_tokens(rules: Sequence[Rule], tokens_NP: Tensor, sentence_N: Tensor, vocabulary: int) -> Tensor | None:
     """What all rules allow together, broadcastable to [N, V]; None where no rule has anything to say.
 

@@ -12,7 +12,7 @@ from seq2see.config.settings import SearchSettings
 from seq2see.search.beam import beam
 from seq2see.search.greedy import greedy
 from seq2see.search.hypothesis import Hypothesis
-from seq2see.search.request import Request, State, Step, Write, all_rules, prefix_table, require_fit
+from seq2see.search.request import Request, State, Step, StepBest, Write, all_rules, prefix_table, require_fit
 from seq2see.search.rules import Rule
 from seq2see.search.sample import sample
 
@@ -31,6 +31,7 @@ def search(
     source_valid_BS: Tensor | None = None,
     allow_unknown: bool = False,
     normalised: bool = False,
+    step_best: StepBest | None = None,
     write: Write | None = None,
     device: torch.device | str = "cpu",
     check: Callable[[], None] = lambda: None,
@@ -55,6 +56,8 @@ def search(
         source_valid_BS: True = a source position, False = padding; needed for a coverage penalty only.
         allow_unknown: whether ``<unk>`` may be chosen.
         normalised: ``step`` gives log-probabilities instead of logits, and does not look at them again.
+        step_best: the model's own way to find the best tokens of a step; beam search uses it where every row is
+            restricted alike and nothing is forced.
         write: the model's own way to write the likeliest tokens at once, from ``state`` on; greedy search uses it
             where only tokens and lengths are restricted and no attention is wanted.
         device: where the model lives; ``step`` gets its tokens and ``take`` its rows there.
@@ -70,6 +73,7 @@ def search(
     require_fit(sentences, settings, max_lengths, sentence_keys, source_valid_BS)
     request = Request(
         step=step,
+        step_best=step_best,
         write=write,
         state=state,
         settings=settings,

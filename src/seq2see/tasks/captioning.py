@@ -74,6 +74,7 @@ def described(
                 prefixes=[tuple(prefix)] * len(part_BCHW),
                 source_valid_BS=memory.valid_BS,
                 normalised=fast is not None,
+                step_best=decoder.step_best if fast else None,
                 write=decoder.write if fast else None,
                 sentence_keys=range(first_key + len(found), first_key + len(found) + len(part_BCHW)),
                 device=describer.device,

@@ -136,6 +136,7 @@ def decode(
                 want_weights=want_weights,
                 source_valid_BS=valid_BS,
                 normalised=fast is not None,
+                step_best=decoder.step_best if fast else None,
                 write=decoder.write if fast else None,
                 sentence_keys=[keys[row] for row in rows],
                 device=translator.device,

@@ -209,6 +209,65 @@ void foresee(int N, int V, int D, const float *x, const void *packed, const floa
     }
 }
 
+/* The `count` (at most 64) largest values of each row, largest first; of equal ones the lower columns, in their order. */
+void largest(const float *x, int N, int V, int count, float *values, int64_t *columns) {
+    for (int n = 0; n < N; n++, x += V, values += count, columns += count) {
+        int found = 0;
+        float least = -INFINITY;
+        for (int v = 0; v < V;) {
+            if (found == count && v + 4 * LANES <= V) {
+                const vec a = larger(load(x + v), load(x + v + LANES));
+                const vec b = larger(load(x + v + 2 * LANES), load(x + v + 3 * LANES));
+                if (!any(larger(a, b) > least)) {
+                    v += 4 * LANES;
+                    continue;
+                }
+            }
+            if (found == count && v + LANES <= V && !any(load(x + v) > least)) {
+                v += LANES;
+                continue;
+            }
+            const int end = v + LANES < V ? v + LANES : V;
+            for (; v < end; v++) {
+                const float at = x[v];
+                if (found == count && !(at > least)) continue;
+                int place = found < count ? found++ : count - 1;
+                for (; place > 0 && values[place - 1] < at; place--) {
+                    values[place] = values[place - 1];
+                    columns[place] = columns[place - 1];
+                }
+                values[place] = at;
+                columns[place] = v;
+                least = values[found - 1];
+            }
+        }
+    }
+}
+
+/* Which are refused is settled before the best are chosen. */
+static void refuse(float *scores, int count, const int32_t *never) {
+    for (int k = 0; k < count; k++) scores[never[k]] = -INFINITY;
+}
+
+/* The same, but only the `count` best log-probabilities of each row [N, count] and their columns, none of `never`; all of
+   them no numbers where the row has no distribution. `scores`: BLOCK x V floats. */
+void foresee_best(
+    int N, int V, int D, const float *x, const void *packed, const float *bias, int kind, int refused, const int32_t *never,
+    int count, float *scores, float *values, int64_t *columns, void *space
+) {
+    for (int from = 0; from < N; from += BLOCK) {
+        const int rows = N - from < BLOCK ? N - from : BLOCK;
+        foresee(rows, V, D, x + (int64_t)from * D, packed, bias, scores, kind, space);
+        for (int n = 0; n < rows; n++) {
+            float *row = scores + (int64_t)n * V, *best = values + (int64_t)(from + n) * count;
+            const float first = row[0];
+            refuse(row, refused, never);
+            largest(row, 1, V, count, best, columns + (int64_t)(from + n) * count);
+            for (int c = 0; first != first && c < count; c++) best[c] = first;
+        }
+    }
+}
+
 struct writing {
     struct step step;            /* N, S, B, memory, first; the rest is filled in here */
     int32_t V, T, start, end;    /* vocabulary, positions at most, the tokens before the first and after the last */
@@ -267,7 +326,7 @@ int write_greedily(const struct shape *s, const struct writing *w) {
             for (int i = 0; i < some; i++) {
                 float *scores = w->scores + (int64_t)i * V;
                 if (scores[0] != scores[0]) return 1;
-                for (int k = 0; k < w->refused; k++) scores[w->never[k]] = -INFINITY;
+                refuse(scores, w->refused, w->never);
                 if (p < w->least) scores[w->end] = -INFINITY;
                 int best = 0;
                 vec m = all(-INFINITY);
@@ -291,39 +350,4 @@ int write_greedily(const struct shape *s, const struct writing *w) {
         rows = left;
     }
     return 0;
-}
-
-/* The `count` (at most 64) largest values of each row, largest first; of equal ones the lower columns, in their order. */
-void largest(const float *x, int N, int V, int count, float *values, int64_t *columns) {
-    for (int n = 0; n < N; n++, x += V, values += count, columns += count) {
-        int found = 0;
-        float least = -INFINITY;
-        for (int v = 0; v < V;) {
-            if (found == count && v + 4 * LANES <= V) {
-                const vec a = larger(load(x + v), load(x + v + LANES));
-                const vec b = larger(load(x + v + 2 * LANES), load(x + v + 3 * LANES));
-                if (!any(larger(a, b) > least)) {
-                    v += 4 * LANES;
-                    continue;
-                }
-            }
-            if (found == count && v + LANES <= V && !any(load(x + v) > least)) {
-                v += LANES;
-                continue;
-            }
-            const int end = v + LANES < V ? v + LANES : V;
-            for (; v < end; v++) {
-                const float at = x[v];
-                if (found == count && !(at > least)) continue;
-                int place = found < count ? found++ : count - 1;
-                for (; place > 0 && values[place - 1] < at; place--) {
-                    values[place] = values[place - 1];
-                    columns[place] = columns[place - 1];
-                }
-                values[place] = at;
-                columns[place] = v;
-                least = values[found - 1];
-            }
-        }
-    }
 }
