@@ -118,7 +118,9 @@ def _file_to_file(asking: Asking, lines: Iterable[str], input: Path, output: Pat
                     file.append("".join(line + "\n" for line in asking.lines(answers)))
                     told.answered(window)
         except Stopped as stopped:
-            kept = f"{file.parts * WINDOW:,} answers are kept; the same command goes on behind them"
+            kept = "nothing was answered yet"
+            if file.parts:
+                kept = f"{file.parts * WINDOW:,} answers are kept; the same command goes on behind them"
             raise Stopped(f"{stopped}; {kept}", stopped.signal_number) from None
         finally:
             told.done()

@@ -15,6 +15,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+DRAWINGS = (".png", ".svg")
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `seq2see train` makes it.")]
 Beam = Annotated[int | None, typer.Option("--beam", min=1, help="Beam width; 1 is greedy.")]
 Searched = Annotated[
@@ -25,7 +27,10 @@ Searched = Annotated[
 Source = Annotated[Path | None, typer.Option("--source", help="Source sentences, one a line (with --target).")]
 Target = Annotated[Path | None, typer.Option("--target", help="Target sentences, line by line with --source.")]
 Columns = Annotated[str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")]
-TaskName = Annotated[str | None, typer.Option("--task", help="What to learn; pairs of text (translate) by default.")]
+TaskName = Annotated[
+    str | None,
+    typer.Option("--task", help="translate (pairs, the default), lm, masked, classify, tag, caption, forecast."),
+]
 Dev = Annotated[
     list[Path] | None, typer.Option("--dev", help="Data to choose by; give it twice for a source and a target file.")
 ]
@@ -67,7 +72,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A file of pairs (TSV, CSV, JSON Lines, Parquet; .gz, .zst), or - for standard input.",
+            help="Pairs of text (TSV, CSV, JSON Lines, Parquet; .gz, .zst), or what another --task learns from: texts "
+            "with labels, CoNLL, a plain text, pictures, series. - is standard input.",
         ),
     ] = None,
     source: Source = None,
@@ -98,7 +104,7 @@ def train(
         bool, typer.Option("--force", help="With --resume: go on although settings or data have changed.")
     ] = False,
 ) -> None:
-    """Train a model on pairs of text."""
+    """Train a model: on pairs of text, or on what another --task learns from."""
     from seq2see.cli.progress import Display
     from seq2see.tasks.request import TrainRequest
     from seq2see.tasks.training import train_run
@@ -133,7 +139,10 @@ def predict(
     run: RunFolder,
     texts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEXT]...", help="Texts; standard input, line by line, where there are none."),
+        typer.Argument(
+            metavar="[TEXT]...",
+            help="Texts, or paths where a run is about pictures or series; none: standard input, line by line.",
+        ),
     ] = None,
     input: Annotated[Path | None, typer.Option("--input", help="Read texts from a file, line by line.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Write the answers to a file, line by line.")] = None,
@@ -169,7 +178,7 @@ def predict(
         int | None, typer.Option("--workers", min=1, help="Processes that answer; one a core by default.")
     ] = None,
 ) -> None:
-    """Answer texts: one answer a line, in the order of the input."""
+    """Answer texts, pictures or series: one answer a line, in the order of the input."""
     from seq2see.cli.answers import Asking, answer
     from seq2see.storage.atomic import check_place
     from seq2see.tasks.catalogue import load
@@ -197,7 +206,7 @@ def predict(
     )
     with stop_at_once():
         if output is not None:
-            check_place(output)
+            check_place(output, [input, *(texts or [])])
         answer(Asking(load(run), asked, format, workers), texts or [], input, output)
 
 
@@ -205,14 +214,20 @@ def predict(
 def evaluate(
     run: RunFolder,
     data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="A file of pairs; or use --source and --target.")
+        str | None, typer.Argument(metavar="DATA", help="Data as for training; or use --source and --target.")
     ] = None,
     source: Source = None,
     target: Target = None,
     columns: Columns = None,
     beam: Beam = None,
     assignments: Searched = None,
-    metrics: Annotated[str | None, typer.Option("--metrics", help="bleu,chrf,ter,exact_match,cer,wer")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics",
+            help="bleu,chrf,ter,exact_match,cer,wer; other tasks have others.",
+        ),
+    ] = None,
     tokenize: Annotated[
         str | None,
         typer.Option("--tokenize", help="BLEU's tokeniser: 13a, none (text is tokenised already), intl, char, zh."),
@@ -226,7 +241,7 @@ def evaluate(
         Path | None, typer.Option("--png", help="Draw quality against length, of the other run too (.png or .svg).")
     ] = None,
 ) -> None:
-    """Score a run on pairs: scores with signatures, 95 % intervals, and quality against length."""
+    """Score a run on data it has not seen: scores with signatures, 95 % intervals, and quality against length."""
     from seq2see.cli.tables import show_evaluation
     from seq2see.storage.atomic import check_place
     from seq2see.tasks.catalogue import load
@@ -234,9 +249,9 @@ def evaluate(
     from seq2see.training.interrupt import stop_at_once
 
     with stop_at_once():
-        for path in (json, png):
+        for path, endings in ((json, ()), (png, DRAWINGS)):
             if path is not None:
-                check_place(path)
+                check_place(path, [data, source, target], endings)
         result = load(run).score(
             Held(data, source, target, _two(columns)),
             asked=Asked(search={} if beam is None else {"beam": beam}, assignments=tuple(assignments or ())),
@@ -246,7 +261,7 @@ def evaluate(
         )
         if json is not None:
             result.write_json(json)
-        show_evaluation(result, png)
+        show_evaluation(result, png, json)
 
 
 @app.command()
@@ -277,9 +292,9 @@ def see(
     from seq2see.training.interrupt import stop_at_once
 
     with stop_at_once():
-        for path in (html, png, svg, json):
+        for path, endings in ((html, ()), (png, DRAWINGS), (svg, DRAWINGS), (json, ())):
             if path is not None:
-                check_place(path)
+                check_place(path, [text], endings)
         loaded = load(run)
         if loaded.note:
             print(f"seq2see: {loaded.note}", file=sys.stderr)

@@ -21,10 +21,10 @@ def console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
 
-def show_evaluation(result: Evaluation, picture: Path | None = None) -> None:
+def show_evaluation(result: Evaluation, picture: Path | None = None, record: Path | None = None) -> None:
     """Scores with signatures and intervals, quality against length, and the comparison if there was one.
 
-    ``picture``: where quality against length is drawn.
+    ``picture``: where quality against length is drawn; ``record``: where all figures have been written.
     """
     out = console()
     for note in result.notes:
@@ -67,6 +67,8 @@ def show_evaluation(result: Evaluation, picture: Path | None = None) -> None:
     if picture is not None:
         for remark in (*_draw_lengths(result, picture), f"wrote {picture}"):
             out.print(visible(remark))
+    if record is not None:
+        out.print(visible(f"wrote {record}"))
 
 
 def _show_rows(out: Console, name: str, rows: list[dict[str, object]]) -> None:
@@ -144,20 +146,18 @@ def show_view(
         truecolour=truecolour,
     )
     sys.stdout.write(drawn + "\n")
-    remarks: list[str] = []
+    remarks: dict[str, None] = {}
     # Of a model without attention there are a page and a record, but no drawing: those first.
-    if html is not None:
-        view.html(html)
-    if json is not None:
-        view.json(json)
+    for path, write in ((html, view.html), (json, view.json)):
+        if path is not None:
+            write(path)
+            out.print(visible(f"wrote {path}"))
     for path in (png, svg):
         if path is not None:
-            remarks += view.png(path, words=words, layer=layer, head=head)
-    for remark in dict.fromkeys(remarks):
-        out.print(visible(remark))
-    for path in (html, png, svg, json):
-        if path is not None:
+            remarks |= dict.fromkeys(view.png(path, words=words, layer=layer, head=head))
             out.print(visible(f"wrote {path}"))
+    for remark in remarks:
+        out.print(visible(remark))
 
 
 def show_models(tasks: Sequence[str], vocabulary: int) -> None:

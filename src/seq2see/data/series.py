@@ -172,7 +172,8 @@ def _once(
     lines = Places()
     for group in repeated:
         lines.add(entries[group[1]].line)
-    notes.append(f"{name}: {len(repeated):,} times stand there more than once ({lines}); {how}")
+    count = "1 time stands there" if len(repeated) == 1 else f"{len(repeated):,} times stand there"
+    notes.append(f"{name}: {count} more than once ({lines}); {how}")
     merged = [_merged([entries[at] for at in group], rules) for group in groups]
     return merged, [places[group[0]] for group in groups]
 

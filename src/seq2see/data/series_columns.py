@@ -15,6 +15,7 @@ from seq2see.data.times import is_number, is_time
 from seq2see.errors import InputError
 
 _SAMPLED = 200  # rows looked at
+_MOSTLY = 0.9  # share of a column that makes it what it is
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _CALENDAR = ("year", "years", "quarter", "month", "week", "day", "hour")
 _TIME_NAMES = frozenset(("time", "times", "date", "dates", "datetime", "timestamp", "period", "ds", "t", *_CALENDAR))
@@ -191,7 +192,9 @@ def _guessed_time(columns: Sequence[Sequence[str]], names: Sequence[str] | None)
     by_form = [at for at, is_date in enumerate(dated) if is_date]
     by_index = [at for at, word in enumerate(words) if word in _INDEX_NAMES and timed[at] and len(columns) > 1]
     by_rise = [at for at, cells in enumerate(filled) if timed[at] and not dated[at] and _rises(cells)]
-    return next(iter([*by_name, *by_form, *by_index, *(by_rise if len(columns) > 1 else [])]), None)
+    # A column with a cell or two that are no times is one all the same: reading it says which they are.
+    mostly = [at for at, cells in enumerate(filled) if sum(is_time([cell]) for cell in cells) > _MOSTLY * len(cells)]
+    return next(iter([*by_name, *by_form, *by_index, *(by_rise if len(columns) > 1 else []), *mostly]), None)
 
 
 def _rises(cells: Sequence[str]) -> bool:

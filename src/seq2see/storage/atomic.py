@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -92,21 +92,40 @@ def is_stream(path: Path) -> bool:
     return (target.exists() and not target.is_file()) or path.absolute().parts[:2] in (("/", "dev"), ("/", "proc"))
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, inputs: Iterable[str | Path | None] = (), endings: Sequence[str] = ()) -> None:
     """Refuse a file that could not be written, before the work whose outcome should go there.
 
+    Args:
+        inputs: what is read; none of these files is written over.
+        endings: those that the name may have; empty: any.
+
     Raises:
-        InputError: it is a folder, its folder is not there, or one may not write there.
+        InputError: it is a folder, its folder is not there, one may not write there, it is an input, or its name
+            has another ending.
     """
+    if endings and path.suffix.lower() not in endings:
+        raise InputError(
+            f"{path}: a drawing is written as {' or '.join(endings)}, not as {path.suffix or 'a name without ending'}"
+        )
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file")
     if is_stream(path):
         return
+    for each in inputs:
+        if each is not None and _is_same(target, Path(each)):
+            raise InputError(f"{path} is what is to be read, and would be written over; give another name")
     if not target.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"cannot write {path}: permission denied; give a folder that can be written")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # one of them is not there, or no path at all
+        return False
 
 
 def _write_synced(path: Path, parts: Iterable[memoryview]) -> None:

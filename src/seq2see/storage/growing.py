@@ -62,6 +62,8 @@ class GrowingFile:
                 for end in self._ends(header):
                     self.parts += 1
                     known += len(b"%d\n" % end)
+            elif self.text.exists() and self.text.stat().st_size:
+                raise InputError(f"{self.text} is there, and no part of this work; move it away, or give another name")
             if end and (not self.text.exists() or self.text.stat().st_size < end):
                 raise InputError(f"{self.text} is shorter than {self.index} says; remove both to begin anew")
             text, index = (path.open("r+b" if path.exists() else "x+b") for path in (self.text, self.index))
@@ -117,6 +119,8 @@ class GrowingFile:
     ) -> None:
         for file in self._files or ():
             file.close()
+        if error is not None and not self.parts:
+            self.remove()  # there is nothing to go on with
         self._lock.__exit__(kind, error, traceback)
 
     def read(self) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from seq2see.errors import Seq2seeError
 from seq2see.tasks.catalogue import load
 from seq2see.tasks.run import Answer, Asked, Run
 from seq2see.training.distributed import rank_and_size
-from seq2see.training.interrupt import ignore_signals
+from seq2see.training.interrupt import obey_parent, signals_held
 
 WINDOW = 512  # inputs that are answered together
 
@@ -119,7 +119,9 @@ class Answerers:
         waiting: deque[tuple[Window, Future[list[Answer]]]] = deque()
         try:
             for window in asked:
-                waiting.append((window, self._pool.submit(_answer, window)))
+                with signals_held():  # this may start a process
+                    future = self._pool.submit(_answer, window)
+                waiting.append((window, future))
                 if len(waiting) >= 2 * self.workers:
                     yield _next(waiting)
             while waiting:
@@ -143,7 +145,7 @@ _opened: list[tuple[Run, Asked]] = []  # of a worker process: what it was starte
 
 
 def _open(folder: Path, asked: Asked) -> None:
-    ignore_signals()
+    obey_parent()
     torch.set_num_threads(1)
     _opened.append((load(folder), asked))
 

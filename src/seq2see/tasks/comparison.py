@@ -61,6 +61,9 @@ def compare_models(
         raise InputError(f"models: {', '.join(models) or 'none'}; name two or more, each once")
     if "-" in (request.data, request.source, request.target):
         raise InputError("standard input can be read once, but every model reads the data: name a file")
+    for place in (held.data, held.source, held.target) if held is not None else ():
+        if place is not None and not Path(place).exists():
+            raise InputError(f"There is no {place} to score on. Check the path.")
     asked = {model: _request(request, model, folder) for model in models}
     for model, each in asked.items():
         if not each.resume:

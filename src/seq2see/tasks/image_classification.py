@@ -187,6 +187,9 @@ def evaluate_gallery(
     """The classes of all pictures against what is said of them; ``versus`` is another run and its answers."""
     gold = [plain_label(texts[0]) for texts in gallery.texts]
     unseen = _unseen(gold, labels)
+    if gold and len(unseen) == len(set(gold)):
+        strange, known = ", ".join(unseen[:10]), ", ".join(labels.names[:10])
+        raise InputError(f"{data}: none of its classes ({strange}) is one that the model has learnt ({known})")
     given = answered(model, labels, gallery, check)
     others = versus[1] if versus is not None else []
     names = [*labels.names, *unseen, *sorted(set(others) - set(labels.names) - set(unseen))]

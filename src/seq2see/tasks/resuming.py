@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -42,7 +42,32 @@ def run_folder(request: TrainRequest, name: str) -> Path:
             refuse_run(folder)
         numbered = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
         return next(each for each in numbered if not (each / CONFIG).exists())
+    if not has_run and request.out is not None and folder.is_dir():
+        _refuse_strange(folder, [request.data, request.source, request.target, *request.dev])
+    if request.resume and request.force and is_finished(folder) and not has_checkpoint(folder):
+        raise InputError(
+            f"{folder} is finished, and has no checkpoint to go on from: training would begin anew, over its "
+            "weights; choose another --out (--init-from begins with them)"
+        )
     return folder
+
+
+def _refuse_strange(folder: Path, data: Iterable[str | Path | None]) -> None:
+    """Files that a run did not make would be mixed with its own, or written over; its data may lie there."""
+    whole = folder.resolve()
+    inside = [Path(each).resolve().relative_to(whole).parts for each in data if each and _lies_in(Path(each), whole)]
+    expected = {parts[0] for parts in inside if parts}
+    names = {each.name for each in folder.iterdir() if not each.name.startswith(".")}
+    strange = sorted(names - expected)
+    if strange:
+        raise InputError(
+            f"{folder} holds {strange[0]!r}{' and more' if len(strange) > 1 else ''}, and no run; choose another "
+            "--out, or a folder with nothing in it"
+        )
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder)
 
 
 def after_restart(request: TrainRequest, name: str) -> TrainRequest:
@@ -132,7 +157,7 @@ def refuse_changes(folder: Path, now: Mapping[str, str], *, force: bool) -> None
         lines = "\n  ".join(changed)
         raise InputError(
             f"{folder} was started with other settings or data:\n  {lines}\nGo back to those, start another run "
-            "(another --out), or go on all the same with --force (force=True)"
+            "(another --out), or go on all the same: train --resume --force (force=True)"
         )
     if fixed:
         lines = "\n  ".join(fixed)

@@ -3,8 +3,9 @@
 The task prepares; `seq2see.training` descends. Everything that a stop could leave half done is decided here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,18 +183,36 @@ def _train(
         with join(default_device()) as world, FolderLock(folder) if world.main else nullcontext():
             reporter = reporter if world.main else silent()
             notes: list[str] = []
-            with world.main_first():
-                if world.main:
-                    clean_leftovers(folder)
-                    if not request.resume:
-                        refuse_run(folder)  # another process may have made one meanwhile
-                ground = _ground(task, request, given, folder, world, reporter, interrupt, notes)
-                prepared = prepare(ground)
-            _fit(task, ground, prepared, reporter, notes)
+            with _taken_away_again(folder, request) if world.main else nullcontext():
+                with world.main_first():
+                    ground = _ground(task, request, given, folder, world, reporter, interrupt, notes)
+                    prepared = prepare(ground)
+                _fit(task, ground, prepared, reporter, notes)
     finally:
         if is_new:
             with suppress(OSError):
                 folder.rmdir()  # only if nothing has come into it
+
+
+@contextmanager
+def _taken_away_again(folder: Path, request: TrainRequest) -> Iterator[None]:
+    """What a run has written that was refused before its first checkpoint: the mended command finds its folder free.
+
+    Raises:
+        InputError: another process has made a run there meanwhile.
+    """
+    clean_leftovers(folder)
+    if not request.resume:
+        refuse_run(folder)
+    before = set(folder.iterdir())
+    try:
+        yield
+    except InputError:
+        if not request.resume and not has_checkpoint(folder):
+            for each in set(folder.iterdir()) - before:
+                with suppress(OSError):
+                    shutil.rmtree(each) if each.is_dir() else each.unlink()
+        raise
 
 
 def _ground(

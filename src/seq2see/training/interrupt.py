@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from types import FrameType
 
 from seq2see.errors import Stopped
@@ -91,10 +92,33 @@ def stop_at_once() -> Iterator[None]:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
-def ignore_signals() -> None:
-    """For worker processes, as their initialiser: only their parent decides when to stop."""
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let signals wait while worker processes are started: what reaches those in their first moments waits too."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def obey_parent() -> None:
+    """For worker processes, as their initialiser: only their parent decides when to stop; without it they end."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # whoever waits for the answers is gone, and the main thread may wait for ever
 
 
 def name_of(number: int) -> str:

@@ -56,7 +56,7 @@ def starting_point(
         lines = "\n  ".join(changed)
         raise InputError(
             f"{run} was started with other settings or data:\n  {lines}\nGo back to those, start another "
-            "run, or go on all the same with --force (force=True)"
+            "run, or go on all the same: train --resume --force (force=True)"
         )
     if world.main:
         for line in changed:
