@@ -131,3 +131,13 @@ def test_a_worker_ends_with_its_parent_and_not_before(tmp_path: Path) -> None:
             return  # dead, and nobody there to bury it
         time.sleep(0.05)
     pytest.fail("the worker outlived its parent")
+
+
+@pytest.mark.parametrize("task", ["translate", "lm", "masked", "classify", "tag", "caption", "forecast"])
+def test_slips_in_settings_are_refused_before_the_data_are_read(seq2see: Command, tmp_path: Path, task: str) -> None:
+    for slip, word in (
+        ("training.learning_rte=1", "did you mean learning_rate?"),
+        ("training.steps=0", "training.steps"),
+    ):
+        answer = seq2see("train", tmp_path / "nope.tsv", "--task", task, "--set", slip)
+        assert answer.code == 2 and word in answer.err and "nope" not in answer.err

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from seq2see.errors import Stopped
-from seq2see.training.interrupt import SIGNALS, Interrupt, catch_signals, ignore_signals, name_of
+from seq2see.training.interrupt import SIGNALS, Interrupt, catch_signals, name_of, obey_parent
 
 TWICE = """
 import os, signal, sys
@@ -77,10 +77,10 @@ def test_outside_the_main_thread_there_is_never_a_request() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_workers_can_be_told_to_ignore_signals() -> None:
+def test_workers_can_be_told_to_obey_parent() -> None:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        ignore_signals()
+        obey_parent()
         for number in SIGNALS:
             signal.raise_signal(number)  # would end the tests
     finally:

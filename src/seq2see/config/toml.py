@@ -16,6 +16,13 @@ from seq2see.errors import InputError
 Table: TypeAlias = dict[str, Any]
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
+_SLIPS = frozenset(
+    (
+        *("extra_forbidden", "literal_error", "string_type", "bool_type", "bool_parsing", "finite_number"),
+        *("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"),
+        *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
+    )
+)
 _MOST_BYTES = 1_000_000  # a configuration is a page of text; anything larger is not one
 
 
@@ -106,6 +113,22 @@ def parse(
     except ValidationError as error:
         problems = [_explained(problem, section, origin, within) for problem in error.errors()]
         raise InputError("\n".join(problems)) from None
+
+
+def refuse_slips(section: type[BaseModel], table: Mapping[str, Any], origin: Path | None = None) -> None:
+    """Refuse what no data can mend, before they are read: keys that do not exist, values that are none.
+
+    What is missing, or depends on other settings, is left to :func:`parse`.
+
+    Raises:
+        InputError: one line for each problem.
+    """
+    try:
+        section.model_validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        slips = [problem for problem in error.errors() if problem["type"] in _SLIPS]
+        if slips:
+            raise InputError("\n".join(_explained(slip, section, origin, "") for slip in slips)) from None
 
 
 def _explained(problem: Any, section: type[BaseModel], origin: Path | None, within: str) -> str:

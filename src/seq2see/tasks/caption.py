@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seq2see.config.images import CaptionSettings, PictureData
 from seq2see.config.settings import DataSettings, SearchSettings
-from seq2see.config.toml import Table, parse
+from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.cache import CachedPairs, cache_key, open_or_build
 from seq2see.data.image_batches import CaptionBatch, CaptionBatches, Supply
 from seq2see.data.tally import Pair
@@ -61,6 +61,7 @@ class CaptionTask:
     def open_data(
         self, given: Table, origin: Path | None, interrupt: Interrupt
     ) -> Callable[[Ground], Prepared[CaptionBatch]]:
+        refuse_slips(CaptionSettings, given, origin)
         found = open_found(_rules(given, origin), interrupt.check)
         return lambda ground: _prepare(ground, found)
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 from torch import nn
 
 from seq2see.config.classify import ClassifySettings, LabelledDataSettings
-from seq2see.config.toml import Table, parse, read_toml
+from seq2see.config.toml import Table, parse, read_toml, refuse_slips
 from seq2see.data.batch import Batch
 from seq2see.data.batching import Batches, Resegment
 from seq2see.data.cache import CachedPairs, cache_key, content_hash, open_or_build
@@ -76,6 +76,7 @@ class Classify:
             if given.get("training", {}).get("init_from") is not None:
                 raise InputError("--init-from: a classifier of pictures begins with no other run; leave it out")
             return _pictures().open_data(given, origin, interrupt)
+        refuse_slips(ClassifySettings, given, origin)
         data = parse(LabelledDataSettings, given.get("data", {}), origin, "data")
         corpus = open_examples(data, interrupt.check)
         return lambda ground: _prepare(ground, corpus)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2see.config.images import ClassifyImagesSettings, PictureData
-from seq2see.config.toml import Table, parse
+from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.image_batches import ImageBatch, ImageBatches, Supply
 from seq2see.data.images import PictureSet
 from seq2see.data.labels import MOST_LABEL_CHARACTERS, MOST_LABELS, Labels, plain_label
@@ -63,6 +63,7 @@ class ClassifyImages:
     def open_data(
         self, given: Table, origin: Path | None, interrupt: Interrupt
     ) -> Callable[[Ground], Prepared[ImageBatch]]:
+        refuse_slips(ClassifyImagesSettings, given, origin)
         found = open_found(_rules(given, origin), interrupt.check)
         return lambda ground: _prepare(ground, found)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from seq2see.config.forecast import ForecastSettings, LinearModel, NaiveModel, ReadingSettings
-from seq2see.config.toml import Table, parse
+from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.rolling import stretches
 from seq2see.data.scaling import Scaling, scaled_stretch
 from seq2see.data.series import Series, read_series
@@ -50,6 +50,7 @@ class Forecast:
         self, given: Table, origin: Path | None, interrupt: Interrupt
     ) -> Callable[[Ground], Prepared[WindowBatch]]:
         """See ``Task``."""
+        refuse_slips(ForecastSettings, given, origin)
         data = given.get("data", {})
         if extra := [key for key in ("source", "target", "dev") if data.get(key)]:
             raise InputError(

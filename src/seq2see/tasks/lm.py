@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seq2see.config.lm import LmSettings, MarkovModel, PlainTextSettings
 from seq2see.config.settings import SearchSettings
-from seq2see.config.toml import Table, parse
+from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.stream_cache import CachedStream
 from seq2see.data.streams import InputFile
 from seq2see.data.text_windows import TextBatch, TextWindows
@@ -58,6 +58,7 @@ class Lm:
     def open_data(
         self, given: Table, origin: Path | None, interrupt: Interrupt
     ) -> Callable[[Ground], Prepared[TextBatch]]:
+        refuse_slips(LmSettings, given, origin)
         rules = text_rules(given, origin, self.name)
         file, dev = text_files(rules, interrupt.check)
         return lambda ground: _prepare(ground, rules, file, dev)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seq2see.config.lm import PlainTextSettings
 from seq2see.config.masked import MaskedSettings
-from seq2see.config.toml import Table, parse
+from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.masking import MASK, MaskedBatch, MaskedWindows, hide
 from seq2see.data.stream_cache import CachedStream
 from seq2see.data.streams import InputFile
@@ -60,6 +60,7 @@ class Masked:
     def open_data(
         self, given: Table, origin: Path | None, interrupt: Interrupt
     ) -> Callable[[Ground], Prepared[MaskedBatch]]:
+        refuse_slips(MaskedSettings, given, origin)
         rules = text_rules(given, origin, self.name)
         file, dev = text_files(rules, interrupt.check)
         return lambda ground: _prepare(ground, rules, file, dev)

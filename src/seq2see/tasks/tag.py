@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq2see.config.settings import TrainingSettings
 from seq2see.config.tag import TagDataSettings, TagSettings
-from seq2see.config.toml import Table, parse
+from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.batching import Batches
 from seq2see.data.cache import CachedPairs
 from seq2see.data.tag_labels import Labels
@@ -57,6 +57,7 @@ class Tag:
     def open_data(
         self, given: Table, origin: Path | None, interrupt: Interrupt
     ) -> Callable[[Ground], Prepared[TagBatch]]:
+        refuse_slips(TagSettings, given, origin)
         rules, check = _rules(given, origin), interrupt.check
         if rules.file is None:
             raise InputError(

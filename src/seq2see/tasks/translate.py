@@ -9,7 +9,7 @@ from typing import cast
 from torch import nn
 
 from seq2see.config.settings import DataSettings, SearchSettings, TranslateSettings
-from seq2see.config.toml import Table, parse
+from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.batch import Batch
 from seq2see.data.cache import CachedPairs, cache_key, content_hash, open_or_build
 from seq2see.data.tally import Tally
@@ -56,6 +56,7 @@ class Translate:
         return default_name(_rules(given, origin))
 
     def open_data(self, given: Table, origin: Path | None, interrupt: Interrupt) -> Callable[[Ground], Prepared[Batch]]:
+        refuse_slips(TranslateSettings, given, origin)
         corpus = open_corpus(_rules(given, origin), interrupt.check)
         return lambda ground: _prepare(ground, corpus)
 
