@@ -50,13 +50,13 @@ class Forecast:
         self, given: Table, origin: Path | None, interrupt: Interrupt
     ) -> Callable[[Ground], Prepared[WindowBatch]]:
         """See ``Task``."""
-        refuse_slips(ForecastSettings, given, origin)
         data = given.get("data", {})
         if extra := [key for key in ("source", "target", "dev") if data.get(key)]:
             raise InputError(
                 f"--{extra[0]}: a forecast has one file, DATA, which is split by time: data.dev_steps and "
                 "data.test_steps say how much of its end chooses and tests"
             )
+        refuse_slips(ForecastSettings, given, origin)
         known = {key: value for key, value in data.items() if key in ReadingSettings.model_fields}
         rules = parse(ReadingSettings, known, origin, "data")
         file = input_file(_place(given), interrupt.check)
