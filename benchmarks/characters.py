@@ -64,7 +64,7 @@ def nanogpt(checkout: Path, text: str, work: Path) -> tuple[float, float]:
     subprocess.run([sys.executable, "train.py", *RECIPE, f"--out_dir={out.resolve()}"], cwd=checkout, check=True)
     minutes = (time.perf_counter() - start) / 60
     command = [sys.executable, "-c", SCORED, str(checkout), str(out / "ckpt.pt"), str(data / "val.bin")]
-    return minutes, float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return minutes, float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def ours(model: str, text: Path, minutes: float, work: Path) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """What a person has is never written over, and what a refused command began is taken away again."""
 
+import json
 import os
 import shutil
 import signal
@@ -82,8 +83,10 @@ def test_finished_weights_are_not_trained_anew(seq2see: Command, trained: Path, 
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
     before = (run / "weights.safetensors").read_bytes()
-    answer = seq2see("train", "--resume", "--force", "--out", run, "--steps", "9")
-    assert answer.code == 2 and "no checkpoint to go on from" in answer.err
+    for more in (["--force", "--steps", "9"], ["--steps", "9"], ["--set", "training.learning_rate=0.5"]):
+        answer = seq2see("train", "--resume", "--out", run, *more)
+        assert answer.code == 2 and "no checkpoint to go on from" in answer.err
+    assert "To train longer" not in seq2see("train", "--resume", "--out", run).err
     assert (run / "weights.safetensors").read_bytes() == before
 
 
@@ -141,3 +144,27 @@ def test_slips_in_settings_are_refused_before_the_data_are_read(seq2see: Command
     ):
         answer = seq2see("train", tmp_path / "nope.tsv", "--task", task, "--set", slip)
         assert answer.code == 2 and word in answer.err and "nope" not in answer.err
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_the_weights_of_the_moment_are_evaluated(seq2see: Command, tmp_path: Path, optimiser: str) -> None:
+    pairs, found = write_pairs(tmp_path / "pairs.tsv", reversed_pairs(200)), []
+    options = ["--steps", "40", "--set", "training.evaluate_every=10", "--set", f"training.optimiser={optimiser}"]
+    for side in ("encoder", "decoder"):
+        for setting in ("width=32", "layers=1", "heads=2", "feed_forward=32"):
+            options += ["--set", f"model.{side}.{setting}"]
+    options += [
+        "--set",
+        "text.kind=word",
+        "--set",
+        "training.learning_rate=0.02",
+        "--set",
+        "training.precision=float32",
+    ]
+    for kernel in ("auto", "plain"):
+        out = tmp_path / kernel
+        kind = ["--model", "transformer-tiny", "--set", f"search.kernel={kernel}"]
+        assert seq2see("train", pairs, "--out", out, *kind, *options).code == 0
+        rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        found.append([{key: row[key] for key in row if key.startswith("dev_")} for row in rows if "dev_loss" in row])
+    assert found[0] == found[1] and len({json.dumps(each) for each in found[0]}) > 3

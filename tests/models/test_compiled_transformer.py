@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2see.config.settings import (
+    EmbeddingEncoder,
     ModelSettings,
     RecurrentDecoder,
     SearchSettings,
@@ -251,6 +252,26 @@ def test_a_beam_finds_the_same_with_the_best_alone(min_length: int, forced: tupl
     for one, other in zip(itertools.chain(*first), itertools.chain(*second), strict=True):
         assert (one.tokens, one.log_probs, one.score) == (other.tokens, other.log_probs, other.score)
         assert one.weights_TLHS is not None and torch.equal(one.weights_TLHS, other.weights_TLHS)
+
+
+@needs_kernels
+@pytest.mark.parametrize("kernel", ["auto", "bfloat16", "int8"])
+def test_a_weight_that_is_no_number_gives_no_answer(kernel: Kernel) -> None:
+    model = model_of(KINDS[0])
+    require(kernel)
+    with torch.no_grad():
+        model.decoder.blocks[0].feed_forward.inner.weight[3, 5] = torch.nan
+    fast = compiled_decoder(model.decoder, kernel)
+    assert fast is not None
+    log_probs_NV, _, _ = fast.step(torch.tensor([4, 5, 6]), fast.start(memory_of(model)))
+    assert log_probs_NV.isnan().all()
+
+
+def test_bfloat16_takes_inputs_in_pairs() -> None:
+    shape = ModelSettings(
+        name="test", encoder=EmbeddingEncoder(width=31), decoder=TransformerDecoder(**KINDS[0]), tie="none"
+    )
+    assert compiled_decoder(build(shape, 23, VOCABULARY).eval().decoder, "auto") is None
 
 
 @needs_kernels

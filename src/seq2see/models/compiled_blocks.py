@@ -52,32 +52,36 @@ def beginnings(lengths_B: Tensor) -> Tensor:
     return first
 
 
+@dataclass(frozen=True, eq=False)
+class PositionTable:
+    """For positions 0, 1, …: what is added to an embedding, and by what queries and keys are turned; None: nothing."""
+
+    count: int
+    added_TD: Tensor | None
+    cosine: Tensor | None
+    sine: Tensor | None
+
+
 class Positions:
-    """What a kind of position adds to an embedding, and by what it turns queries and keys, for positions 0, 1, …"""
+    """The table of a kind of position, as long as it has had to be so far."""
 
     def __init__(self, position: nn.Module, width: int) -> None:
         self.position, self.width = position, width
-        self.table_TD = torch.empty(0, width)
-        self.cosine: Tensor | None = None
-        self.sine: Tensor | None = None
+        self.table = PositionTable(0, None, None, None)
 
-    def reach(self, count: int) -> None:
-        """Have at least ``count`` of them.
+    def reach(self, count: int) -> PositionTable:
+        """A table of at least ``count`` positions. Hold it while a kernel uses it: another thread may want more.
 
         Raises:
             InputError: there are not so many.
         """
-        if len(self.table_TD) >= count:
-            return
-        table_1TD, rotation = self.position(torch.zeros(1, count, self.width))
-        self.table_TD = table_1TD.squeeze(0).contiguous()
-        if rotation is not None:
-            self.cosine, self.sine = rotation.cos.contiguous(), rotation.sin.contiguous()
-
-    @property
-    def added(self) -> Tensor | None:
-        """The table, where it is not all zeros."""
-        return None if isinstance(self.position, RotaryPosition) else self.table_TD
+        table = self.table
+        if table.count < count:
+            table_1TD, rotation = self.position(torch.zeros(1, count, self.width))
+            added_TD = None if isinstance(self.position, RotaryPosition) else table_1TD.squeeze(0).contiguous()
+            turns = (None, None) if rotation is None else (rotation.cos.contiguous(), rotation.sin.contiguous())
+            self.table = table = PositionTable(count, added_TD, *turns)
+        return table
 
 
 class Blocks:
@@ -100,6 +104,7 @@ class Blocks:
             last_scale=pointer(last.weight) if last else None,
             last_shift=pointer(last.bias) if last else None,
         )
+        self._kept.append(last)
 
     def space(self, rows: int, longest: int) -> Tensor:
         """Room for the kernels to compute so many rows in, each of which looks at ``longest`` positions at most."""

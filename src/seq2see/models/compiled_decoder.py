@@ -25,6 +25,8 @@ from seq2see.nn.position import LearnedPosition
 from seq2see.nn.transformer import DecoderBlock
 from seq2see.text.tokeniser import EOS, SOS
 
+_LARGEST_CACHE = 1 << 28  # numbers: a gigabyte
+
 
 @dataclass(frozen=True, eq=False)
 class KernelMemory:
@@ -106,7 +108,7 @@ class CompiledDecoder:
         x_ND, new, weights_NLHS = self._advance(tokens_N, state, want_weights)
         (N, D), V = x_ND.shape, self.vocabulary
         rows, count = min(N, self.kernels.block()), min(count, V)
-        refused = torch.tensor([token for token in never if token < V], dtype=torch.int32)
+        refused = torch.tensor([token for token in never if 0 <= token < V], dtype=torch.int32)
         values_NC, columns_NC = torch.empty(N, count), torch.empty(N, count, dtype=torch.long)
         scores, room = torch.empty(rows * V), torch.empty(rows * (D + 4))
         weights = map(ctypes.c_void_p, (pointer(x_ND), pointer(self.output.numbers), pointer(self.bias)))
@@ -164,14 +166,17 @@ class CompiledDecoder:
             least: how many tokens at least stand before ``<eos>``.
 
         Returns:
-            None where it cannot be done so: more tokens than positions, or a row without a distribution.
+            None where it cannot be done so: more tokens than positions, more keys and values than should be
+            reserved for the longest answers that may come, or a row without a distribution.
         """
         shape, memory, N, T = self.blocks.shape, state.memory, len(limits), max(limits)
         if isinstance(self.position, LearnedPosition) and len(self.position.weight_PD) < T:
             return None
-        self.positions.reach(T)
+        if T * shape.L * 2 * N * shape.D > _LARGEST_CACHE:
+            return None
+        table = self.positions.reach(T)
         S, (D, V) = memory.longest if memory else 0, (shape.D, self.vocabulary)
-        refused = torch.tensor([token for token in never if token < V] or [0], dtype=torch.int32)
+        refused = torch.tensor([token for token in never if 0 <= token < V], dtype=torch.int32)
         limits_N = torch.tensor(limits, dtype=torch.int32)
         cache = torch.empty(T * shape.L * 2 * N * D)
         rows, past = torch.empty(T + N * (T + 2), dtype=torch.int32), (ctypes.c_void_p * T)()
@@ -186,14 +191,14 @@ class CompiledDecoder:
             T=T,
             start=SOS,
             end=EOS,
-            refused=sum(token < V for token in never),
+            refused=len(refused),
             least=least,
             scale=self.embedding.scale,
             never=pointer(refused),
             embedding=pointer(self.embedding.weight_VD),
-            positions=pointer(self.positions.added),
-            cosine=pointer(self.positions.cosine),
-            sine=pointer(self.positions.sine),
+            positions=pointer(table.added_TD),
+            cosine=pointer(table.cosine),
+            sine=pointer(table.sine),
             output=pointer(self.output.numbers),
             bias=pointer(self.bias),
             limits=pointer(limits_N),
@@ -243,6 +248,8 @@ def compiled_decoder(decoder: nn.Module, kernel: Kernel) -> CompiledDecoder | No
     if not isinstance(decoder, TransformerDecoder):
         return None
     if not fits(_blocks(decoder), decoder.output.weight_VD, decoder.training):
+        return None
+    if decoder.memory is not None and decoder.memory.width % 2:  # bfloat16 takes inputs in pairs
         return None
     return laid_out(decoder, kernel, lambda kernels, kind: CompiledDecoder(decoder, kernels, kind))
 

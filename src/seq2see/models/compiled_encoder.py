@@ -38,10 +38,10 @@ class CompiledEncoder:
         longest = max(lengths)
         first = beginnings(torch.tensor(lengths))
         tokens_R = torch.tensor([token for each in sources for token in each])
-        self.positions.reach(longest)
+        table = self.positions.reach(longest)
         x_RD = self.embedding(tokens_R)
-        if (table_TD := self.positions.added) is not None:
-            x_RD += torch.cat([table_TD[:length] for length in lengths]) if len(lengths) > 1 else table_TD[:longest]
+        if (added_TD := table.added_TD) is not None:
+            x_RD += torch.cat([added_TD[:length] for length in lengths]) if len(lengths) > 1 else added_TD[:longest]
         x_RD = x_RD.contiguous()
         space = self.blocks.space(len(x_RD), longest)
         self.blocks.kernels.encode(
@@ -49,8 +49,8 @@ class CompiledEncoder:
             len(sources),
             ctypes.c_void_p(pointer(first)),
             int(self.causal),
-            ctypes.c_void_p(pointer(self.positions.cosine)),
-            ctypes.c_void_p(pointer(self.positions.sine)),
+            ctypes.c_void_p(pointer(table.cosine)),
+            ctypes.c_void_p(pointer(table.sine)),
             ctypes.c_void_p(pointer(x_RD)),
             ctypes.c_void_p(pointer(space)),
         )

@@ -61,7 +61,7 @@ def search(
         write: the model's own way to write the likeliest tokens at once, from ``state`` on; greedy search uses it
             where only tokens and lengths are restricted and no attention is wanted.
         device: where the model lives; ``step`` gets its tokens and ``take`` its rows there.
-        check: called once a step; raises ``Stopped`` when a signal has come.
+        check: called once a step, or once where ``write`` makes all steps; raises ``Stopped`` when a signal has come.
 
     Raises:
         InputError: arguments that do not fit each other; a prefix that cannot be forced or leaves no room; a

@@ -6,7 +6,7 @@ then a line for each part, with the place in bytes where the part ends. A part c
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -117,11 +117,14 @@ class GrowingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for file in self._files or ():
-            file.close()
-        if error is not None and not self.parts:
-            self.remove()  # there is nothing to go on with
-        self._lock.__exit__(kind, error, traceback)
+        try:
+            for file in self._files or ():
+                with suppress(OSError) if error is not None else nullcontext():  # the disk may still be full
+                    file.close()
+            if error is not None and not self.parts:
+                self.remove()  # there is nothing to go on with
+        finally:
+            self._lock.__exit__(kind, error, traceback)
 
     def read(self) -> Iterator[bytes]:
         """The parts of a complete text, one after the other."""

@@ -43,13 +43,17 @@ def run_folder(request: TrainRequest, name: str) -> Path:
         numbered = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
         return next(each for each in numbered if not (each / CONFIG).exists())
     if not has_run and request.out is not None and folder.is_dir():
-        _refuse_strange(folder, [request.data, request.source, request.target, *request.dev])
-    if request.resume and request.force and is_finished(folder) and not has_checkpoint(folder):
+        _refuse_strange(folder, [request.data, request.source, request.target, *request.dev, request.config])
+    return folder
+
+
+def refuse_to_begin_anew(folder: Path) -> None:
+    """Raise if there are finished weights in ``folder``, and no checkpoint to go on from."""
+    if is_finished(folder) and not has_checkpoint(folder):
         raise InputError(
             f"{folder} is finished, and has no checkpoint to go on from: training would begin anew, over its "
             "weights; choose another --out (--init-from begins with them)"
         )
-    return folder
 
 
 def _refuse_strange(folder: Path, data: Iterable[str | Path | None]) -> None:
@@ -111,10 +115,10 @@ def finished_already(run: Run) -> str:
     folder, training = run.folder, run.settings.training
     budget = next(name for name in BUDGETS if getattr(training, name) is not None)
     longer = f"{2 * getattr(training, budget):g}"
-    return (
-        f"{folder} is finished: {run.facts.get('updates', 0):,} updates; nothing has been changed. To train longer, "
-        f"from its last checkpoint: {_command(folder)} --force --{budget} {longer}"
-    )
+    told = f"{folder} is finished: {run.facts.get('updates', 0):,} updates; nothing has been changed"
+    if not has_checkpoint(folder):
+        return told
+    return f"{told}. To train longer, from its last checkpoint: {_command(folder)} --force --{budget} {longer}"
 
 
 def fingerprint(settings: Settings, parts: Mapping[str, str]) -> dict[str, str]:

@@ -28,6 +28,7 @@ from seq2see.tasks.resuming import (
     has_checkpoint,
     is_finished,
     refuse_run,
+    refuse_to_begin_anew,
     resumed,
     run_folder,
     way_on,
@@ -128,6 +129,7 @@ def train_run(request: TrainRequest, *, reporter: Reporter, interrupt: Interrupt
             run = load(folder)
             reporter.say(finished_already(run))
             return run
+        refuse_to_begin_anew(folder)
     try:
         _train(task, request, given, folder, reporter, interrupt)
         interrupt.check()

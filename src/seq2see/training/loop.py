@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
 from seq2see.config.settings import TrainingSettings
@@ -269,6 +270,9 @@ def _update(job: Job[AnyBatch], standing: Standing, group: Group[AnyBatch]) -> S
     )
     if finite and math.isfinite(loss):
         job.optimiser.step()
+        # torch's fused updates do not count as changes, and what is laid out from the weights goes by that count.
+        for parameter in job.model.parameters():
+            increment_version(parameter)
         if job.ema is not None:
             job.ema.update(job.model)
         standing = _counted(standing, group, loss)

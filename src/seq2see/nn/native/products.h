@@ -53,15 +53,20 @@ static void pack_bytes(const float *weight, int rows, int K, int8_t *packed) {
     float *scales = (float *)(packed + (int64_t)inputs * PANEL);
     int32_t *sums = (int32_t *)(scales + PANEL);
     for (int j = 0; j < PANEL; j++) {
-        float most = 0;
-        for (int k = 0; j < rows && k < K; k++) most = fmaxf(most, fabsf(weight[(int64_t)j * K + k]));
-        scales[j] = most > 0 ? most / 127 : 1;
+        float most = 0, wrong = 0;
+        for (int k = 0; j < rows && k < K; k++) {
+            const float w = weight[(int64_t)j * K + k];
+            most = fmaxf(most, fabsf(w));
+            wrong += w - w;
+        }
+        scales[j] = wrong == 0 && most > 0 ? most / 127 : 1;
         sums[j] = 0;
         for (int k = 0; k < inputs; k++) {
-            const int8_t w = j < rows && k < K ? (int8_t)rintf(weight[(int64_t)j * K + k] / scales[j]) : 0;
+            const int8_t w = j < rows && k < K && wrong == 0 ? (int8_t)rintf(weight[(int64_t)j * K + k] / scales[j]) : 0;
             packed[(int64_t)k / 4 * 4 * PANEL + 4 * j + k % 4] = w;
             sums[j] += 128 * w;
         }
+        scales[j] += wrong; /* a weight that is no number makes all that comes of it none */
     }
 }
 
@@ -177,7 +182,7 @@ static __attribute__((noinline)) void put(
         for (int h = 0; h < 2; h++) {
             vec v = load(sums + h * LANES);
             if (bias) v += load(bias + h * LANES);
-            if (relu) v = (vec)((ivec)v & (v > 0));
+            if (relu) v = (vec)((ivec)v & ~(v <= 0)); /* what is no number stays so */
             halves[h] = v;
         }
         if (columns >= PANEL)
