@@ -26,6 +26,7 @@ WHAT = {
     "decoding-base": "Decoding with sizes of Transformer-base, beam 5, twenty forced pieces",
     "latency": "One sentence at a time, greedy, from a warm process",
     "cold-start": "From a cold start",
+    "exchange": "Summing numbers between two processes",
     "characters": "Characters of Shakespeare in the minutes of nanoGPT's recipe for a CPU",
 }
 BEGINNING = """# Benchmarks
@@ -62,6 +63,7 @@ def commands(data: Path, work: Path) -> dict[str, list[str]]:
             "decoding-base",
         ],
         "latency": ["latency.py", tiny, *on_test],
+        "exchange": ["exchange.py"],
         "characters": [
             "characters.py",
             str(data / "tinyshakespeare" / "input.txt"),
