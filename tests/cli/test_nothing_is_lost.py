@@ -52,6 +52,7 @@ def test_a_folder_of_other_things_is_no_place_for_a_run(seq2see: Command, tmp_pa
     assert (project / "cache" / "mine.tmp").read_text() == (project / "report.html").read_text() == "mine"
     own = tmp_path / "fresh"
     own.mkdir()
+    (own / "log.txt").touch()  # as a shell opens it for the output of this command
     data = shutil.copy(pairs, own / "data.tsv")
     assert seq2see("train", data, "--out", own, *TRAIN).code == 0  # its own data may lie there
     assert Path(data).read_bytes() == pairs.read_bytes()

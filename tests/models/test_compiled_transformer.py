@@ -319,6 +319,8 @@ def test_what_does_not_fit_is_left_to_pytorch(monkeypatch: MonkeyPatch) -> None:
     model = model_of(KINDS[0])
     assert compiled_decoder(model.decoder, "plain") is None
     assert compiled_decoder(model.encoder, "auto") is None
+    with pytest.raises(InputError, match="is for Transformers on a processor"):
+        compiled_decoder(model.encoder, "int8")
     assert compiled_decoder(copy.deepcopy(model).double().decoder, "auto") is None
     assert compiled_decoder(copy.deepcopy(model).train().decoder, "auto") is None
     odd = model_of({**KINDS[0], "width": 24})  # a head of 12

@@ -192,10 +192,11 @@ def _weights(places: Iterable[tuple[dict[str, nn.Parameter | None], str]]) -> tu
     return tuple((each.data_ptr(), 0 if each.is_inference() else each._version) for each in weights if each is not None)
 
 
-def fits(blocks: Sequence[Block], weight: Tensor, training: bool) -> bool:
-    """Whether the kernels can compute such blocks."""
+def fits(blocks: Sequence[Block], weight: Tensor, training: bool, *inputs: int) -> bool:
+    """Whether the kernels can compute such blocks; ``inputs``: widths of what else they read."""
     if weight.device.type != "cpu" or weight.dtype is not torch.float32 or training or not blocks:
         return False
     multihead = blocks[0].attention.multihead
     head = multihead.context_width // multihead.heads
-    return head % _LANES == 0 and blocks[0].feed_forward.inner.out_features % 2 == 0
+    # bfloat16 takes inputs in pairs.
+    return head % _LANES == 0 and all(width % 2 == 0 for width in (blocks[0].feed_forward.inner.out_features, *inputs))

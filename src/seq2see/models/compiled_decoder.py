@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from seq2see.errors import InputError
 from seq2see.models.compiled_blocks import Blocks, Kernel, PackedMemory, Positions, fits, laid_out
 from seq2see.models.contracts import Memory, require_fit
 from seq2see.models.projected import counts_up
@@ -244,14 +245,24 @@ def _room(table: list[Tensor], count: int) -> Tensor:
 
 
 def compiled_decoder(decoder: nn.Module, kernel: Kernel) -> CompiledDecoder | None:
-    """The decoder for the kernels, where it is one that they can compute; see :func:`laid_out`."""
-    if not isinstance(decoder, TransformerDecoder):
-        return None
-    if not fits(_blocks(decoder), decoder.output.weight_VD, decoder.training):
-        return None
-    if decoder.memory is not None and decoder.memory.width % 2:  # bfloat16 takes inputs in pairs
+    """The decoder for the kernels; None where they cannot compute it. See :func:`laid_out`.
+
+    Raises:
+        InputError: fewer digits are asked for, and the decoder is not one for the kernels.
+    """
+    if not isinstance(decoder, TransformerDecoder) or not _fits(decoder):
+        if kernel in ("bfloat16", "int8"):
+            raise InputError(
+                f'search.kernel = "{kernel}" is for Transformers on a processor, with heads whose width is a multiple '
+                "of 16; leave it out here"
+            )
         return None
     return laid_out(decoder, kernel, lambda kernels, kind: CompiledDecoder(decoder, kernels, kind))
+
+
+def _fits(decoder: TransformerDecoder) -> bool:
+    memory = [] if decoder.memory is None else [decoder.memory.width]
+    return fits(_blocks(decoder), decoder.output.weight_VD, decoder.training, *memory)
 
 
 def _blocks(decoder: TransformerDecoder) -> list[DecoderBlock]:

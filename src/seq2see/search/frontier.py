@@ -44,7 +44,6 @@ class Frontier:
 class Outlook:
     """What the model says about the next token of each row."""
 
-    log_probs_NV: Tensor  # the model's own, but −inf for what the rules forbid; [N, C] where only the best are known
     sound_N: Tensor  # True = the logits were a distribution; on the CPU
     state: State
     weights_NLHS: Tensor | None
@@ -68,8 +67,11 @@ def first(request: Request) -> Frontier:
     )
 
 
-def look(request: Request, frontier: Frontier) -> Outlook:
+def look(request: Request, frontier: Frontier) -> tuple[Outlook, Tensor]:
     """Asks the model for the next token of every row, and the rules what it may be.
+
+    Returns:
+        The outlook, and log-probabilities ``[N, V]``: the model's own, but −inf for what the rules forbid.
 
     Raises:
         Seq2seeError: what the model gave has a wrong shape.
@@ -86,33 +88,26 @@ def look(request: Request, frontier: Frontier) -> Outlook:
     # A logit of NaN or +inf, or −inf in every place, makes the whole row NaN; one −inf is a probability of 0.
     sound_N = ~log_probs_NV[:, 0].isnan()
     _forbid(log_probs_NV, _allowed(request, frontier, logits_NV.shape[1]))
-    return Outlook(
-        log_probs_NV=log_probs_NV,
-        sound_N=sound_N.cpu(),
-        state=state,
-        weights_NLHS=weights_NLHS,
-        covered_NS=_covered(frontier.covered_NS, weights_NLHS),
-    )
+    return Outlook(sound_N.cpu(), state, weights_NLHS, _covered(frontier.covered_NS, weights_NLHS)), log_probs_NV
 
 
 def look_for_best(request: Request, frontier: Frontier, count: int) -> tuple[Outlook, Tensor, Tensor]:
     """:func:`look`, and the ``count`` best of each row as :func:`best` gives them: log-probabilities and tokens.
 
-    Where the model can find them by itself it does, and the outlook knows no others.
+    Where the model can find them by itself it does.
     """
     rules = plain(request.rules)
     forced = frontier.length < request.prefix_BP.shape[1]
     if request.step_best is None or rules is None or forced or count > LARGEST_COUNT:
-        outlook = look(request, frontier)
-        return outlook, *best(outlook.log_probs_NV, count)
+        outlook, log_probs_NV = look(request, frontier)
+        return outlook, *best(log_probs_NV, count)
     request.check()
     refused = rules.refused(frontier.length)
     values_NC, tokens_NC, state, weights_NLHS = request.step_best(
         previous(frontier), frontier.state, count, refused, request.want_weights or frontier.covered_NS is not None
     )
     covered_NS = _covered(frontier.covered_NS, weights_NLHS)
-    outlook = Outlook(values_NC, ~values_NC[:, 0].isnan(), state, weights_NLHS, covered_NS)
-    return outlook, values_NC, tokens_NC
+    return Outlook(~values_NC[:, 0].isnan(), state, weights_NLHS, covered_NS), values_NC, tokens_NC
 
 
 def previous(frontier: Frontier) -> Tensor:

@@ -36,11 +36,11 @@ def walk(request: Request, width: int, choose: Choose) -> list[list[Hypothesis]]
     endings: dict[int, Ending] = {}
     footprints: list[Footprint] = []
     while slot_N.numel():
-        outlook = look(request, frontier)
+        outlook, log_probs_NV = look(request, frontier)
         require_numbers(outlook, running_N, frontier.length)
         if request.want_weights and (kept := footprint(frontier, outlook)):
             footprints.append(kept)
-        tokens_N, log_probs_N = _chosen(outlook, choose(outlook.log_probs_NV, slot_N, frontier.length))
+        tokens_N, log_probs_N = _chosen(log_probs_NV, choose(log_probs_NV, slot_N, frontier.length))
         last_N = frontier.length + 1 >= max_length_B[frontier.sentence_N]
         over_N = running_N & ((tokens_N == EOS) | ~log_probs_N.isfinite() | last_N)
         if over_N.any():
@@ -75,9 +75,9 @@ def _spread(request: Request, frontier: Frontier, width: int) -> Frontier:
     )
 
 
-def _chosen(outlook: Outlook, tokens_N: Tensor) -> tuple[Tensor, Tensor]:
+def _chosen(log_probs_NV: Tensor, tokens_N: Tensor) -> tuple[Tensor, Tensor]:
     """The chosen tokens and the model's own log-probabilities of them, on the CPU; −inf for a forbidden."""
-    log_probs_N = outlook.log_probs_NV.gather(1, tokens_N.unsqueeze(1)).squeeze(1)
+    log_probs_N = log_probs_NV.gather(1, tokens_N.unsqueeze(1)).squeeze(1)
     return tokens_N.cpu(), log_probs_N.cpu().double()
 
 

@@ -25,11 +25,11 @@ _FITTED = ("model.", "text.", "tokenisers")
 _LOOSE = ("model.name", "model.dropout", "text.dropout")
 
 
-def run_folder(request: TrainRequest, name: str) -> Path:
-    """Where the run goes: ``--out``, or a folder of that name under ``runs``. One with a run is never written over.
+def run_folder(request: TrainRequest, given: Table, name: str) -> Path:
+    """Where the run goes: ``--out``, or a folder of that name under ``runs``. What is there is never written over.
 
     Raises:
-        InputError: it holds a run and ``--resume`` is not given, or the other way round.
+        InputError: it holds a run and ``--resume`` is not given, or the other way round; or it holds other things.
     """
     if request.force and not request.resume:
         raise InputError("--force is for --resume: it goes on although settings or data have changed")
@@ -42,8 +42,9 @@ def run_folder(request: TrainRequest, name: str) -> Path:
             refuse_run(folder)
         numbered = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
         return next(each for each in numbered if not (each / CONFIG).exists())
-    if not has_run and request.out is not None and folder.is_dir():
-        _refuse_strange(folder, [request.data, request.source, request.target, *request.dev, request.config])
+    if not has_run and folder.is_dir():
+        data = given.get("data", {})
+        _refuse_strange(folder, [request.config, *(data.get(key) for key in PLACES), *data.get("dev", ())])
     return folder
 
 
@@ -56,13 +57,12 @@ def refuse_to_begin_anew(folder: Path) -> None:
         )
 
 
-def _refuse_strange(folder: Path, data: Iterable[str | Path | None]) -> None:
-    """Files that a run did not make would be mixed with its own, or written over; its data may lie there."""
+def _refuse_strange(folder: Path, own: Iterable[object]) -> None:
+    """Files that no run has made would be mixed with its own, or written over; what it is to read may lie there."""
     whole = folder.resolve()
-    inside = [Path(each).resolve().relative_to(whole).parts for each in data if each and _lies_in(Path(each), whole)]
-    expected = {parts[0] for parts in inside if parts}
-    names = {each.name for each in folder.iterdir() if not each.name.startswith(".")}
-    strange = sorted(names - expected)
+    places = (Path(str(each)).resolve() for each in own if each is not None)
+    expected = {each.relative_to(whole).parts[:1] for each in places if each.is_relative_to(whole)}
+    strange = sorted(each.name for each in folder.iterdir() if (each.name,) not in expected and _holds_something(each))
     if strange:
         raise InputError(
             f"{folder} holds {strange[0]!r}{' and more' if len(strange) > 1 else ''}, and no run; choose another "
@@ -70,8 +70,9 @@ def _refuse_strange(folder: Path, data: Iterable[str | Path | None]) -> None:
         )
 
 
-def _lies_in(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder)
+def _holds_something(path: Path) -> bool:
+    """Not a lock, nor the log that a shell has just opened for this command."""
+    return not path.name.startswith(".") and (path.is_dir() or path.stat().st_size > 0)
 
 
 def after_restart(request: TrainRequest, name: str) -> TrainRequest:

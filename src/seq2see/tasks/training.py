@@ -121,7 +121,7 @@ def train_run(request: TrainRequest, *, reporter: Reporter, interrupt: Interrupt
     given = request.given(task.data_key)
     name = task.default_name(given, request.config)
     request = after_restart(request, name)
-    folder = run_folder(request, name)
+    folder = run_folder(request, given, name)
     if request.resume:
         task, given = _resumed(request, folder)
         require_model(given, request.model)
@@ -146,7 +146,7 @@ def rehearse(request: TrainRequest, interrupt: Interrupt) -> None:
     """
     task = task_of(request.given())
     given = request.given(task.data_key)
-    folder = run_folder(request, task.default_name(given, request.config))
+    folder = run_folder(request, given, task.default_name(given, request.config))
     prepare = task.open_data(given, request.origin(folder), interrupt)
     world = World(0, 1, default_device())
     ground = _ground(task, request, given, folder, world, silent(), interrupt, [])
