@@ -27,8 +27,13 @@ class Seq2Seq(nn.Module):
         memory: Memory = self.encoder(source_BS, valid_BS, want_weights)
         return memory
 
-    def forward(self, source_BS: Tensor, source_valid_BS: Tensor, input_BT: Tensor) -> Tensor:
-        """Hidden states ``[B, T, D]`` for a target that is given, shifted by one: ``<sos>`` stands first."""
+    def forward(
+        self, source_BS: Tensor, source_valid_BS: Tensor, input_BT: Tensor, input_valid_BT: Tensor | None = None
+    ) -> Tensor:
+        """Hidden states ``[B, T, D]`` for a target that is given, shifted by one: ``<sos>`` stands first.
+
+        Those that ``input_valid_BT`` calls padding are zero.
+        """
         hidden_BTD: Tensor
-        hidden_BTD, _ = self.decoder(input_BT, self.encode(source_BS, source_valid_BS))
+        hidden_BTD, _ = self.decoder(input_BT, self.encode(source_BS, source_valid_BS), input_valid_BT)
         return hidden_BTD

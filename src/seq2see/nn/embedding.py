@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq2see.nn.native.prediction import Predictor
+
 PAD = 0  # the token that stands where no token is
 _UNSEEN = 0.1  # how often a token that does not occur is taken to occur
 
@@ -41,7 +43,12 @@ def zero_padding(values_BTD: Tensor, valid_BT: Tensor) -> Tensor:
 
 
 class OutputLayer(nn.Module):
-    """Hidden state to one logit a token of the vocabulary."""
+    """Hidden state to one logit a token of the vocabulary.
+
+    ``predictor``: kernels that compute the cross-entropy, in the twin of a model that is trained with them.
+    """
+
+    predictor: Predictor | None = None
 
     def __init__(self, weight_VD: nn.Parameter) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ from seq2see.tasks.task import Ground, Prepared
 from seq2see.text.tokeniser import Tokeniser, TokeniserPair
 from seq2see.training.batch import LossFunction
 from seq2see.training.interrupt import Interrupt
-from seq2see.training.loss import cross_entropy
+from seq2see.training.loss import output_cross_entropy
 from seq2see.training.progress import Development
 
 _SAMPLES = 4  # dev pictures whose captions are shown as they improve
@@ -161,7 +161,7 @@ def objective(smoothing: float) -> LossFunction[CaptionBatch]:
         texts = batch.texts
         hidden_BTD = model(batch.pictures_BCHW, texts.input_BT)
         gold_N = texts.gold_BT[texts.gold_valid_BT]
-        return cross_entropy(hidden_BTD[texts.gold_valid_BT], output.weight_VD, output.bias_V, gold_N, smoothing)
+        return output_cross_entropy(output, hidden_BTD[texts.gold_valid_BT], gold_N, smoothing)
 
     return loss
 

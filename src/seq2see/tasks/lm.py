@@ -38,7 +38,7 @@ from seq2see.tasks.task import Ground, Prepared
 from seq2see.text.tokeniser import Tokeniser, TokeniserPair
 from seq2see.training.batch import LossFunction
 from seq2see.training.interrupt import Interrupt
-from seq2see.training.loss import cross_entropy
+from seq2see.training.loss import output_cross_entropy
 from seq2see.training.progress import Development
 
 _SHOWN = 60  # pieces written at each evaluation, behind as many characters of the held-out text
@@ -157,7 +157,7 @@ def _objective(smoothing: float) -> LossFunction[TextBatch]:
         output = cast(NeuralLanguageModel[Any], model).decoder.output
         hidden_BTD = model(batch.input_BT, batch.before_BP, batch.before_valid_BP)
         gold_N = batch.gold_BT.flatten()
-        return cross_entropy(hidden_BTD.flatten(0, 1), output.weight_VD, output.bias_V, gold_N, smoothing)
+        return output_cross_entropy(output, hidden_BTD.flatten(0, 1), gold_N, smoothing)
 
     return loss
 

@@ -39,7 +39,7 @@ from seq2see.text.subwords import has_prefix
 from seq2see.text.tokeniser import Tokeniser, TokeniserPair
 from seq2see.training.batch import LossFunction
 from seq2see.training.interrupt import Interrupt
-from seq2see.training.loss import cross_entropy
+from seq2see.training.loss import output_cross_entropy
 from seq2see.training.progress import Development
 
 _SHOWN = 24  # pieces of the held-out text that are shown at each evaluation
@@ -138,7 +138,7 @@ def objective(settings: MaskedSettings, vocabulary: int) -> LossFunction[MaskedB
         row_B1 = torch.arange(len(batch), device=input_BT.device).unsqueeze(1)
         hidden_ND = states_BTD[row_B1, places_BK].flatten(0, 1)
         gold_N = batch.gold_BT.gather(1, places_BK).flatten()
-        return cross_entropy(hidden_ND, output.weight_VD, output.bias_V, gold_N, smoothing)
+        return output_cross_entropy(output, hidden_ND, gold_N, smoothing)
 
     return loss
 

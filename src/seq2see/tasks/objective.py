@@ -14,7 +14,7 @@ from seq2see.models.seq2seq import Seq2Seq
 from seq2see.nn.embedding import OutputLayer
 from seq2see.training.consistency import CUT_SHARE, cut, r_drop, simcut
 from seq2see.training.loop import LossFunction
-from seq2see.training.loss import cross_entropy
+from seq2see.training.loss import output_cross_entropy
 
 
 def objective(settings: TrainingSettings) -> LossFunction[Batch]:
@@ -23,9 +23,9 @@ def objective(settings: TrainingSettings) -> LossFunction[Batch]:
 
     def plain(model: nn.Module, batch: Batch) -> Tensor:
         output = _output(model)
-        hidden_BTD = model(batch.source_BS, batch.source_valid_BS, batch.input_BT)
+        hidden_BTD = model(batch.source_BS, batch.source_valid_BS, batch.input_BT, batch.gold_valid_BT)
         gold_N = batch.gold_BT[batch.gold_valid_BT]
-        return cross_entropy(hidden_BTD[batch.gold_valid_BT], output.weight_VD, output.bias_V, gold_N, smoothing)
+        return output_cross_entropy(output, hidden_BTD[batch.gold_valid_BT], gold_N, smoothing)
 
     def with_r_drop(model: nn.Module, batch: Batch) -> Tensor:
         output = _output(model)
@@ -53,7 +53,7 @@ def objective(settings: TrainingSettings) -> LossFunction[Batch]:
 def _two_views(model: nn.Module, batch: Batch, source_BS: Tensor, input_BT: Tensor) -> tuple[Tensor, Tensor]:
     """Decoder states at the gold positions, of the batch and of another view of it, from one pass over both."""
     sources, inputs = torch.cat([batch.source_BS, source_BS]), torch.cat([batch.input_BT, input_BT])
-    hidden_BTD: Tensor = model(sources, batch.source_valid_BS.repeat(2, 1), inputs)
+    hidden_BTD: Tensor = model(sources, batch.source_valid_BS.repeat(2, 1), inputs, batch.gold_valid_BT.repeat(2, 1))
     first_BTD, second_BTD = hidden_BTD.chunk(2)
     return first_BTD[batch.gold_valid_BT], second_BTD[batch.gold_valid_BT]
 

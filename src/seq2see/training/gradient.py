@@ -24,12 +24,16 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Computation(Generic[AnyBatch]):
-    """How a loss is computed: with which module, at which precision, on which device."""
+    """How a loss is computed: with which module, at which precision, on which device.
+
+    ``twin``: a module with the same parameters that computes the same in bfloat16, faster.
+    """
 
     module: nn.Module
     loss: LossFunction[AnyBatch]
     precision: Precision
     device: torch.device
+    twin: nn.Module | None = None
 
     def gradient(self, batches: Sequence[AnyBatch], tokens: int) -> Gradient:
         """Add the gradient of the loss over ``batches``, divided by ``tokens``, to the (empty) gradients.
@@ -53,12 +57,13 @@ class Computation(Generic[AnyBatch]):
     def _attempt(self, parts: Sequence[AnyBatch], tokens: int) -> tuple[int | None, float]:
         """The loss, or the number of the part that did not fit. Nothing large outlives a failure."""
         total = torch.zeros((), device=self.device)
+        module = self.twin if self.twin is not None and self.precision == "bfloat16" else self.module
         for number, part in enumerate(parts):
             if part.tokens == 0:
                 continue
             try:
                 with autocast(self.precision, self.device):
-                    loss = self.loss(self.module, part.to(self.device))
+                    loss = self.loss(module, part.to(self.device))
                 torch.autograd.backward(loss / tokens)
                 total += loss.detach()
             except (RuntimeError, MemoryError) as error:

@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seq2see.errors import InputError
+from seq2see.nn.embedding import OutputLayer
+from seq2see.nn.native.prediction import Predictor
 from seq2see.training.projection import (
     Projection,
     ProjectionGradients,
@@ -40,19 +42,27 @@ def cross_entropy(
     gold_N: Tensor,
     smoothing: float = 0.0,
     chunk: int | None = None,
+    predictor: Predictor | None = None,
 ) -> Tensor:
     """The sum over rows of the label-smoothed cross-entropy of ``hidden @ weight.T + bias``; in nats.
 
     Equal to ``F.cross_entropy(hidden @ weight.T + bias, gold, label_smoothing=smoothing, reduction="sum")``.
-    ``gold_N``: int64 in [0, V). ``chunk``: rows at a time; None chooses. No rows give 0 and zero gradients.
+    ``gold_N``: int64 in [0, V). ``chunk``: rows at a time; None chooses. ``predictor``: kernels that compute it where
+    gradients are wanted in bfloat16. No rows give 0 and zero gradients.
     The result can be differentiated once. Raises InputError for shapes that do not fit.
     """
     check_inputs(hidden_ND, weight_VD, bias_V, gold_N, chunk)
     check_smoothing(smoothing)
     loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden_ND, weight_VD, bias_V, gold_N, smoothing, chunk, torch.is_grad_enabled()
+        hidden_ND, weight_VD, bias_V, gold_N, smoothing, chunk, predictor, torch.is_grad_enabled()
     )
     return loss
+
+
+def output_cross_entropy(output: OutputLayer, hidden_ND: Tensor, gold_N: Tensor, smoothing: float) -> Tensor:
+    """:func:`cross_entropy` of an output layer, by its kernels if it has any."""
+    weight_VD, bias_V = output.weight_VD, output.bias_V
+    return cross_entropy(hidden_ND, weight_VD, bias_V, gold_N, smoothing, predictor=output.predictor)
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -67,10 +77,16 @@ class _CrossEntropy(torch.autograd.Function):
         gold_N: Tensor,
         smoothing: float,
         chunk: int | None,
+        predictor: Predictor | None,
         wanted: bool,
     ) -> Tensor:
-        layer = Projection.of(hidden_ND, weight_VD, bias_V)
         ctx.dtypes = [None if each is None else each.dtype for each in (hidden_ND, weight_VD, bias_V)]
+        if predictor is not None and wanted and len(gold_N) and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                found_N, found = predictor.gradients(hidden_ND, weight_VD, bias_V, gold_N, smoothing)
+            ctx.save_for_backward(*found)
+            return found_N.sum()
+        layer = Projection.of(hidden_ND, weight_VD, bias_V)
         with torch.autocast(hidden_ND.device.type, enabled=False):
             if not (wanted and any(ctx.needs_input_grad)):
                 return _losses(layer, hidden_ND, gold_N, smoothing, chunk).sum()
@@ -83,7 +99,7 @@ class _CrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         scaled = scale_gradients(ctx.saved_tensors, upstream, ctx.dtypes)
-        return (*scaled, None, None, None, None)
+        return (*scaled, None, None, None, None, None)
 
 
 def _losses(layer: Projection, hidden_ND: Tensor, gold_N: Tensor, smoothing: float, chunk: int | None) -> Tensor:

@@ -142,10 +142,10 @@ def _precision(
 def _compiled(
     computation: Computation[AnyBatch], part: AnyBatch, setting: Literal["auto", "on", "off"], say: Say
 ) -> Computation[AnyBatch]:
-    """With "on", the model's ``forward`` compiled, if this machine can.
+    """With "on", the model's ``forward`` compiled by torch, if this machine can.
 
-    "auto" compiles nothing: Dynamo breaks at recurrent layers, every new batch shape compiles again, and on a
-    CPU it needs a C++ compiler; whoever has measured a gain sets "on".
+    Nothing else asks for it: Dynamo breaks at recurrent layers, every new batch shape compiles again, and on a CPU it
+    needs a C++ compiler; whoever has measured a gain sets "on".
     """
     if setting != "on":
         return computation

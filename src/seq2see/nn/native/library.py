@@ -1,6 +1,6 @@
 """The kernels in C: compiled once for this processor by the system's compiler, kept in the user's cache, loaded.
 
-Without a compiler everything runs in PyTorch. What is compiled is this package's own ``kernels.c``; what is loaded is a
+Without a compiler everything runs in PyTorch. What is compiled is this package's own; what is loaded is a
 file that this user has made, in a folder that nobody else may write to.
 """
 
@@ -11,13 +11,14 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("kernels.c")
-HEADERS = tuple(Path(__file__).with_name(name) for name in ("attention.h", "products.h", "vectors.h"))
+_HERE = Path(__file__).parent
+SEARCH, TRAINING = ("kernels.c",), ("training.c", "prediction.c", "threads.c")
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 _SECONDS = 120.0  # a compiler that takes longer is not waited for
 
@@ -80,17 +81,33 @@ class Writing(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The kernels, compiled now if they have not been yet; None where that cannot be done."""
+    """The kernels for use, compiled now if they have not been yet; None where that cannot be done."""
+    kernels = _library(SEARCH)
+    if kernels is not None:
+        kernels.room.restype = kernels.packed_bytes.restype = ctypes.c_int64
+        _loaded.append(kernels)
+    return kernels
+
+
+@cache
+def training_library() -> ctypes.CDLL | None:
+    """The kernels for training; None where they cannot be had, or the processor has no products in bfloat16."""
+    kernels = _library(TRAINING)
+    if kernels is None or not hasattr(kernels, "part_forward"):
+        return None
+    for name in ("stack_room", "part_kept", "part_space", "prediction_room", "prediction_space"):
+        getattr(kernels, name).restype = ctypes.c_int64
+    return kernels
+
+
+def _library(sources: Sequence[str]) -> ctypes.CDLL | None:
     compiler = next((path for name in _compilers() if (path := shutil.which(name))), None)
     if compiler is None or os.name != "posix":
         return None
     try:
-        kernels = ctypes.CDLL(str(_compiled(compiler)))
+        return ctypes.CDLL(str(_compiled(compiler, [_HERE / name for name in sources])))
     except (OSError, subprocess.SubprocessError):
         return None
-    kernels.room.restype = kernels.packed_bytes.restype = ctypes.c_int64
-    _loaded.append(kernels)
-    return kernels
 
 
 _loaded: list[ctypes.CDLL] = []
@@ -110,9 +127,9 @@ def _compilers() -> tuple[str, ...]:
     return (os.environ.get("CC", "cc"), "gcc", "clang")
 
 
-def _compiled(compiler: str) -> Path:
+def _compiled(compiler: str, sources: Sequence[Path]) -> Path:
     """The library in the cache; made under another name and renamed, so that it is there whole or not at all."""
-    made_of = [each.read_bytes() for each in (SOURCE, *HEADERS)]
+    made_of = [each.read_bytes() for each in (*sources, *sorted(_HERE.glob("*.h")))]
     made_of += [" ".join((compiler, *_FLAGS)).encode(), _processor().encode()]
     name = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:24]
     folder = _own_folder()
@@ -120,7 +137,7 @@ def _compiled(compiler: str) -> Path:
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=folder) as work:
             made = Path(work) / path.name
-            command = [compiler, *_FLAGS, "-o", str(made), str(SOURCE), "-lm"]
+            command = [compiler, *_FLAGS, "-o", str(made), *map(str, sources), "-lm", "-pthread"]
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
             made.replace(path)
     return path
