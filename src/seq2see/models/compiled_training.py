@@ -1,4 +1,4 @@
-"""Transformers in training, computed by kernels in C (``nn/native/training.c``): a model's twin with the same weights.
+"""Models in training, computed by kernels in C (``nn/native``): a model's twin with the same weights.
 
 B sentences · S source positions · T target positions · R rows, the positions of all sentences one after the other ·
 D width
@@ -16,9 +16,12 @@ from seq2see.models.compiled_blocks import beginnings
 from seq2see.models.contracts import Decoder, Encoder, Memory, require_fit
 from seq2see.models.transformer_decoder import TransformerDecoder, TransformerDecoderState
 from seq2see.models.transformer_encoder import TransformerEncoder
+from seq2see.nn.cells import CellState
 from seq2see.nn.embedding import OutputLayer
 from seq2see.nn.native.prediction import predictor
+from seq2see.nn.native.recurrence import Recurrence, recurrence
 from seq2see.nn.native.training import Stack, stack
+from seq2see.nn.recurrent import Recurrent
 from seq2see.nn.transformer import DecoderBlock, EncoderBlock
 
 LONGEST = 512  # positions of a sentence; beyond, attention is PyTorch's business
@@ -43,6 +46,9 @@ def _twin(module: nn.Module) -> nn.Module:
         return _decoder(module)
     if isinstance(module, OutputLayer):
         return _output(module)
+    if isinstance(module, Recurrent):
+        layer = recurrence(module)
+        return module if layer is None else _TrainedRecurrent(module, layer)
     children = {name: child if child is None else _twin(child) for name, child in module._modules.items()}
     if all(child is module._modules[name] for name, child in children.items()):
         return module
@@ -129,6 +135,22 @@ class _TrainedDecoder(Decoder[TransformerDecoderState]):
             source = beginnings(memory.valid_BS.sum(1))
         states_RD = self.compiled(x_RD, beginnings(valid_BT.sum(1)), memory_SM, source, rotation)
         return _spread(states_RD, rows_R, valid_BT), {}
+
+
+class _TrainedRecurrent(Recurrent):
+    """The twin of a :class:`Recurrent`, with its parameters."""
+
+    def __init__(self, layer: Recurrent, compiled: Recurrence) -> None:
+        nn.Module.__init__(self)
+        self.cell, self.width, self.compiled = layer.cell, layer.width, compiled
+        self._parameters = layer._parameters
+
+    def forward(
+        self, input_BTE: Tensor, initial: CellState | None = None, valid_BT: Tensor | None = None
+    ) -> tuple[Tensor, CellState]:
+        """See ``Recurrent``."""
+        start = self.zero_state(input_BTE.shape[0], input_BTE) if initial is None else initial
+        return self.compiled(input_BTE, start, valid_BT)
 
 
 def _spread(states_RD: Tensor, rows_R: Tensor, valid_BT: Tensor) -> Tensor:

@@ -54,6 +54,20 @@ static void pair_rows(int64_t R, int64_t C, const uint16_t *x, int panel, uint16
         }
 }
 
+/* A matrix [R, C] of float32 to panels of C, two rows side by side; zeros to a whole panel. */
+static inline void panels_of_rows(int64_t R, int64_t C, const float *x, uint16_t *y) {
+    for (int64_t c = 0; c < C; c += PANEL)
+        for (int64_t r = 0; r < R; r += 2, y += 2 * PANEL)
+            for (int64_t j = 0; j < PANEL; j += LANES) {
+                const int64_t left = C - c - j;
+                const __mmask16 some = left >= LANES ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0;
+                const float *at = x + r * C + c + j;
+                const __m256i even = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(some, at));
+                const __m512 below = r + 1 < R ? _mm512_maskz_loadu_ps(some, at + C) : _mm512_setzero_ps();
+                _mm512_storeu_si512(y + 2 * j, paired(even, (__m256i)_mm512_cvtneps_pbh(below)));
+            }
+}
+
 /* A matrix [N, K] of float32 to panels of its transpose [K, N]; K even. */
 static void panels_of_columns(int64_t N, int64_t K, const float *x, uint16_t *y) {
     for (int64_t n = 0; n < N; n += PANEL)

@@ -18,7 +18,7 @@ from pathlib import Path
 from torch import Tensor
 
 _HERE = Path(__file__).parent
-SEARCH, TRAINING = ("kernels.c",), ("training.c", "prediction.c", "threads.c")
+SEARCH, TRAINING = ("kernels.c",), ("training.c", "prediction.c", "recurrence.c", "threads.c")
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 _SECONDS = 120.0  # a compiler that takes longer is not waited for
 
@@ -96,6 +96,8 @@ def training_library() -> ctypes.CDLL | None:
     if kernels is None or not hasattr(kernels, "part_forward"):
         return None
     for name in ("stack_room", "part_kept", "part_space", "prediction_room", "prediction_space"):
+        getattr(kernels, name).restype = ctypes.c_int64
+    for name in ("recurrence_room", "recurrence_kept", "recurrence_space"):
         getattr(kernels, name).restype = ctypes.c_int64
     return kernels
 
