@@ -209,6 +209,53 @@ def test_what_is_written_at_once_is_what_the_steps_write(kind: dict[str, object]
 
 
 @needs_kernels
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        SearchSettings(beam=5),
+        SearchSettings(beam=4, nbest=4, min_length=6, length_penalty=0.0),
+        SearchSettings(beam=3, nbest=2, length_penalty=1.5, patience=1.0),
+        SearchSettings(beam=1, patience=1.0),
+        SearchSettings(beam=40, nbest=7),
+    ],
+)
+def test_a_beam_at_once_finds_what_the_steps_find(kind: dict[str, object], wanted: SearchSettings) -> None:
+    model = model_of(kind)
+    count = 60 if wanted.beam < 40 else 5
+    memory = memory_of(model, tuple(1 + place * 7 % 23 for place in range(count)))
+    limits = [3 + place * 5 % 17 for place in range(count)]
+    with torch.no_grad():  # so that rows end at different times
+        logits_NV, _, _ = model.decoder.step(torch.full((count,), SOS), model.decoder.start(memory))
+        model.decoder.output.bias_V[EOS] += (logits_NV.amax(1) - logits_NV[:, EOS]).quantile(0.3)
+    fast = compiled_decoder(model.decoder, "auto")
+    assert fast is not None
+    with torch.no_grad():
+        steps, whole = (
+            search(
+                fast.step,  # type: ignore[arg-type]
+                fast.start(memory),
+                sentences=count,
+                settings=wanted,
+                max_lengths=limits,
+                normalised=True,
+                write_beams=write_beams,  # type: ignore[arg-type]
+            )
+            for write_beams in (None, fast.write_beams)
+        )
+    ways = {each.finished for each in itertools.chain(*steps)}
+    assert ways >= ({"eos", "length"} if wanted.min_length else {"eos"})
+    assert [len(pool) for pool in whole] == [len(pool) for pool in steps]
+    for one, other in zip(itertools.chain(*steps), itertools.chain(*whole), strict=True):
+        assert (one.tokens, one.log_probs, one.score, one.finished) == (
+            other.tokens,
+            other.log_probs,
+            other.score,
+            other.finished,
+        )
+
+
+@needs_kernels
 @pytest.mark.parametrize("kernel", ["auto", "int8"])
 def test_the_best_of_a_step_are_those_of_the_whole_table(kernel: Kernel) -> None:
     model = model_of(KINDS[0])
@@ -283,6 +330,11 @@ def test_what_cannot_be_written_at_once_is_left_to_the_steps() -> None:
     assert fast.write(state, [5, 5, 5]) is not None
     assert fast.write(state, [5, 5, 2_000]) is None
     assert fast.write(state, [5, 5, 5], never=range(VOCABULARY)) is None
+    beams = SearchSettings(beam=2)
+    norms = [1.0] * 2_001
+    assert fast.write_beams(state, [5, 5, 5], (), 0, beams, norms) is not None
+    assert fast.write_beams(state, [5, 5, 2_000], (), 0, beams, norms) is None
+    assert fast.write_beams(state, [5, 5, 5], range(VOCABULARY), 0, beams, norms) is None
     with torch.no_grad():
         model.decoder.norm.bias[0] = torch.nan
     with pytest.raises(Seq2seeError, match="gave no distribution"):

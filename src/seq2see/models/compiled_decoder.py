@@ -1,10 +1,10 @@
-"""The steps of a Transformer's decoder in one call of a compiled kernel each, for a processor; or all of them in one.
+"""The steps of a Transformer's decoder in one call of a compiled kernel each, for a processor.
 
 The twin of :class:`TransformerDecoder`'s ``start`` and ``step``: the same numbers up to rounding. What the rows have
 read lies step by step, and is never moved: each row only knows through which row of each step it has come.
 
 N rows · D width · V vocabulary · L layers · H heads · K width of a head · P positions read before · B sentences ·
-S source positions · R rows of a memory, the positions of all sentences one after the other · T positions at most
+S source positions · R rows of a memory, the positions of all sentences one after the other
 """
 
 import ctypes
@@ -15,27 +15,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
 from seq2see.models.compiled_blocks import Blocks, Kernel, PackedMemory, Positions, fits, laid_out
+from seq2see.models.compiled_writing import KernelMemory, Writer, Written, memory_places
 from seq2see.models.contracts import Memory, require_fit
 from seq2see.models.projected import counts_up
 from seq2see.models.transformer_decoder import TransformerDecoder
-from seq2see.nn.native.library import Step, Writing, pointer
+from seq2see.nn.native.library import Step, pointer
 from seq2see.nn.native.products import Kind, padded, product
-from seq2see.nn.position import LearnedPosition
 from seq2see.nn.transformer import DecoderBlock
-from seq2see.text.tokeniser import EOS, SOS
-
-_LARGEST_CACHE = 1 << 28  # numbers: a gigabyte
-
-
-@dataclass(frozen=True, eq=False)
-class KernelMemory:
-    """Keys and values of a memory for all layers."""
-
-    key_value_L2RD: Tensor
-    first: Tensor  # [B + 1], int32: where a sentence begins
-    longest: int  # S
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +63,7 @@ class CompiledDecoder:
         self.bias = padded(kernels, decoder.output.bias_V)
         crosses = [block.cross for block in blocks] if decoder.memory else []
         self.crosses = [self.blocks.pack(part.weight) for cross in crosses for part in (cross.key, cross.value)]
+        self.writer = Writer(self.blocks, self.positions, self.embedding, self.output, self.bias)
 
     def start(self, memory: Memory | PackedMemory | None, rows: int = 1) -> CompiledState:
         """See ``Decoder``."""
@@ -148,7 +138,7 @@ class CompiledDecoder:
             x=pointer(x_ND),
             weights=pointer(weights_NLHS),
             space=pointer(space),
-            **_places(memory),
+            **memory_places(memory),
         )
         kernels.decoder_step(ctypes.byref(shape), ctypes.byref(step))
         path_NP = torch.cat((state.path_NP, torch.arange(N, dtype=torch.int32).unsqueeze(1)), dim=1)
@@ -158,62 +148,20 @@ class CompiledDecoder:
     def write(
         self, state: CompiledState, limits: Sequence[int], never: Sequence[int] = (), least: int = 0
     ) -> list[tuple[list[int], list[float]]] | None:
-        """From the start, the likeliest token of each row again and again: tokens, and the log-probability of each.
+        """See :meth:`Writer.greedy`; from a state of :meth:`start`."""
+        return self.writer.greedy(state.memory, limits, never, least)
 
-        Args:
-            state: of :meth:`start`.
-            limits: for each row the most tokens, ``<eos>`` included.
-            never: tokens that are not written.
-            least: how many tokens at least stand before ``<eos>``.
-
-        Returns:
-            None where it cannot be done so: more tokens than positions, more keys and values than should be
-            reserved for the longest answers that may come, or a row without a distribution.
-        """
-        shape, memory, N, T = self.blocks.shape, state.memory, len(limits), max(limits)
-        if isinstance(self.position, LearnedPosition) and len(self.position.weight_PD) < T:
-            return None
-        if T * shape.L * 2 * N * shape.D > _LARGEST_CACHE:
-            return None
-        table = self.positions.reach(T)
-        S, (D, V) = memory.longest if memory else 0, (shape.D, self.vocabulary)
-        refused = torch.tensor([token for token in never if 0 <= token < V], dtype=torch.int32)
-        limits_N = torch.tensor(limits, dtype=torch.int32)
-        cache = torch.empty(T * shape.L * 2 * N * D)
-        rows, past = torch.empty(T + N * (T + 2), dtype=torch.int32), (ctypes.c_void_p * T)()
-        x_ND, space = torch.empty(N, D), self.blocks.space(N, max(T, S))
-        scores = torch.empty(min(N, self.kernels.block()) * V)
-        tokens_NT, lengths_N = torch.empty(N, T, dtype=torch.int32), torch.empty(N, dtype=torch.int32)
-        log_probs_NT = torch.empty(N, T)
-        step = Step(N=N, past=ctypes.addressof(past), x=pointer(x_ND), space=pointer(space), **_places(memory))
-        writing = Writing(
-            step=step,
-            V=V,
-            T=T,
-            start=SOS,
-            end=EOS,
-            refused=len(refused),
-            least=least,
-            scale=self.embedding.scale,
-            never=pointer(refused),
-            embedding=pointer(self.embedding.weight_VD),
-            positions=pointer(table.added_TD),
-            cosine=pointer(table.cosine),
-            sine=pointer(table.sine),
-            output=pointer(self.output.numbers),
-            bias=pointer(self.bias),
-            limits=pointer(limits_N),
-            cache=pointer(cache),
-            rows=pointer(rows),
-            scores=pointer(scores),
-            tokens=pointer(tokens_NT),
-            log_probs=pointer(log_probs_NT),
-            lengths=pointer(lengths_N),
-        )
-        if self.kernels.write_greedily(ctypes.byref(shape), ctypes.byref(writing)):
-            return None
-        written = zip(tokens_NT.tolist(), log_probs_NT.tolist(), lengths_N.tolist(), strict=True)
-        return [(tokens[:length], log_probs[:length]) for tokens, log_probs, length in written]
+    def write_beams(
+        self,
+        state: CompiledState,
+        limits: Sequence[int],
+        never: Sequence[int],
+        least: int,
+        settings: SearchSettings,
+        norms: Sequence[float],
+    ) -> list[list[Written]] | None:
+        """See :meth:`Writer.beams`; from a state of :meth:`start`."""
+        return self.writer.beams(state.memory, limits, never, least, settings, norms)
 
     def _projected(self, memory: Memory | PackedMemory | None) -> KernelMemory | None:
         if memory is None or isinstance(memory, Memory):
@@ -227,14 +175,6 @@ class CompiledDecoder:
         for weight, out_RD in zip(self.crosses, key_value_L2RD.flatten(0, 1), strict=True):
             product(self.kernels, states_RM, weight, out_RD)
         return KernelMemory(key_value_L2RD, packed.first, packed.longest)
-
-
-def _places(memory: KernelMemory | None) -> dict[str, int | None]:
-    """What a step of the kernels is told of a memory."""
-    if memory is None:
-        return {}
-    key_values, first = pointer(memory.key_value_L2RD), pointer(memory.first)
-    return {"S": memory.longest, "B": len(memory.first) - 1, "memory": key_values, "first": first}
 
 
 def _room(table: list[Tensor], count: int) -> Tensor:

@@ -15,8 +15,8 @@ from seq2see.config.settings import SearchSettings
 from seq2see.search.frontier import Frontier, advance, first, look_for_best, penalties, require_numbers
 from seq2see.search.hypothesis import Finish, Hypothesis
 from seq2see.search.path import Ending, Footprint, ending, footprint, with_weights
-from seq2see.search.request import Request
-from seq2see.search.score import length_norm
+from seq2see.search.request import Request, nothing_else
+from seq2see.search.score import hypothesis_score, length_norm
 from seq2see.text.tokeniser import EOS
 
 
@@ -87,6 +87,8 @@ def beam(request: Request) -> list[list[Hypothesis]]:
       (see ``_done``).
     - Ties go to the row that was better before, then to the lower token number.
     """
+    if (found := _at_once(request)) is not None:
+        return found
     settings, width = request.settings, request.settings.beam
     frontier = first(request)
     sums_BW = torch.zeros(request.sentences, 1, dtype=torch.float64)
@@ -122,6 +124,24 @@ def beam(request: Request) -> list[list[Hypothesis]]:
         frontier = advance(request, frontier, outlook, rows_BW, going_on.tokens_BX, going_on.log_probs_BX)
         sums_BW = going_on.sums_BX
     return [[with_weights(end, footprints) for end in pool] for pool in pools.endings]
+
+
+def _at_once(request: Request) -> list[list[Hypothesis]] | None:
+    """What the model finds by itself; None where it cannot, or more is asked than it can obey."""
+    settings, rules = request.settings, nothing_else(request)
+    if request.write_beams is None or rules is None:
+        return None
+    request.check()
+    norms = [length_norm(length, settings) for length in range(max(request.max_lengths) + 1)]
+    written = request.write_beams(request.state, request.max_lengths, rules.never, rules.least, settings, norms)
+    if written is None:
+        return None
+    return [[_hypothesis(*one, settings) for one in pool] for pool in written]
+
+
+def _hypothesis(tokens: list[int], log_probs: list[float], ended: bool, settings: SearchSettings) -> Hypothesis:
+    score = hypothesis_score(log_probs, 0.0, settings)
+    return Hypothesis(tuple(tokens), tuple(log_probs), score, "eos" if ended else "length")
 
 
 def _candidates(sums_BW: Tensor, log_probs_NC: Tensor, tokens_NC: Tensor, most: int) -> Candidates:

@@ -6,8 +6,7 @@ N rows · V vocabulary
 from torch import Tensor
 
 from seq2see.search.hypothesis import Hypothesis
-from seq2see.search.request import Request
-from seq2see.search.rules import plain
+from seq2see.search.request import Request, nothing_else
 from seq2see.search.score import hypothesis_score
 from seq2see.search.walk import walk
 from seq2see.text.tokeniser import EOS
@@ -21,11 +20,8 @@ def greedy(request: Request) -> list[list[Hypothesis]]:
 
 def _at_once(request: Request) -> list[list[Hypothesis]] | None:
     """What the model writes by itself; None where it cannot, or more is asked than it can obey."""
-    settings = request.settings
-    if request.write is None or request.want_weights or settings.coverage_penalty or request.prefix_BP.shape[1]:
-        return None
-    rules = plain(request.rules)
-    if rules is None:
+    settings, rules = request.settings, nothing_else(request)
+    if request.write is None or rules is None:
         return None
     request.check()
     written = request.write(request.state, request.max_lengths, rules.never, rules.least)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
-from seq2see.search.rules import ForbidTokens, MinLength, NoRepeat, Rule
+from seq2see.search.rules import ForbidTokens, MinLength, NoRepeat, PlainRules, Rule, plain
 from seq2see.text.tokeniser import EOS, PAD, SOS, UNK
 
 NO_TOKEN = -1  # in ``prefix_BP``, after the end of a prefix
@@ -42,6 +42,13 @@ Write = Callable[[State, Sequence[int], Sequence[int], int], list[tuple[list[int
 none of ``never``, no ``<eos>`` before ``least`` others; None where it cannot be done so."""
 
 
+Beams = list[list[tuple[list[int], list[float], bool]]]
+
+WriteBeams = Callable[[State, Sequence[int], Sequence[int], int, SearchSettings, Sequence[float]], Beams | None]
+"""``(state, max_lengths, never, least, settings, norms) -> [[(tokens, log_probs, ended)]]``: beam search, the best of
+each sentence, those that ended first; ``norms[n]``: what a sum of n log-probabilities is divided by. None: as above."""
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """One search: B sentences, how to ask the model, and what to obey."""
@@ -49,6 +56,7 @@ class Request:
     step: Step
     step_best: StepBest | None  # a step that finds only what a beam wants, where the model can
     write: Write | None  # all steps of a greedy search at once, where the model can
+    write_beams: WriteBeams | None  # all steps of a beam search at once
     state: State
     settings: SearchSettings
     max_lengths: tuple[int, ...]
@@ -64,6 +72,13 @@ class Request:
     @property
     def sentences(self) -> int:
         return len(self.max_lengths)
+
+
+def nothing_else(request: Request) -> PlainRules | None:
+    """What a model that writes by itself has to obey; None where more is asked than tokens and lengths."""
+    if request.want_weights or request.settings.coverage_penalty or request.prefix_BP.shape[1]:
+        return None
+    return plain(request.rules)
 
 
 def all_rules(settings: SearchSettings, rules: Sequence[Rule], allow_unknown: bool) -> tuple[Rule, ...]:

@@ -12,7 +12,17 @@ from seq2see.config.settings import SearchSettings
 from seq2see.search.beam import beam
 from seq2see.search.greedy import greedy
 from seq2see.search.hypothesis import Hypothesis
-from seq2see.search.request import Request, State, Step, StepBest, Write, all_rules, prefix_table, require_fit
+from seq2see.search.request import (
+    Request,
+    State,
+    Step,
+    StepBest,
+    Write,
+    WriteBeams,
+    all_rules,
+    prefix_table,
+    require_fit,
+)
 from seq2see.search.rules import Rule
 from seq2see.search.sample import sample
 
@@ -33,6 +43,7 @@ def search(
     normalised: bool = False,
     step_best: StepBest | None = None,
     write: Write | None = None,
+    write_beams: WriteBeams | None = None,
     device: torch.device | str = "cpu",
     check: Callable[[], None] = lambda: None,
 ) -> list[list[Hypothesis]]:
@@ -60,6 +71,7 @@ def search(
             restricted alike and nothing is forced.
         write: the model's own way to write the likeliest tokens at once, from ``state`` on; greedy search uses it
             where only tokens and lengths are restricted and no attention is wanted.
+        write_beams: the same for beam search.
         device: where the model lives; ``step`` gets its tokens and ``take`` its rows there.
         check: called once a step, or once where ``write`` makes all steps; raises ``Stopped`` when a signal has come.
 
@@ -75,6 +87,7 @@ def search(
         step=step,
         step_best=step_best,
         write=write,
+        write_beams=write_beams,
         state=state,
         settings=settings,
         max_lengths=tuple(max_lengths),

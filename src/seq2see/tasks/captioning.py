@@ -76,6 +76,7 @@ def described(
                 normalised=fast is not None,
                 step_best=decoder.step_best if fast else None,
                 write=decoder.write if fast else None,
+                write_beams=decoder.write_beams if fast else None,
                 sentence_keys=range(first_key + len(found), first_key + len(found) + len(part_BCHW)),
                 device=describer.device,
                 check=check,

@@ -138,6 +138,7 @@ def decode(
                 normalised=fast is not None,
                 step_best=decoder.step_best if fast else None,
                 write=decoder.write if fast else None,
+                write_beams=decoder.write_beams if fast else None,
                 sentence_keys=[keys[row] for row in rows],
                 device=translator.device,
                 check=check,

@@ -8,21 +8,8 @@
    B sentences, R rows of all sentences one after the other, T positions at most. */
 
 #include "attention.h"
+#include "decoder.h"
 #include "products.h"
-
-struct layer {
-    const void *own, *own_out, *cross, *cross_out, *inner, *outer; /* packed; `own`: query, key and value together */
-    const float *inner_bias, *outer_bias;
-    const float *own_scale, *own_shift, *cross_scale, *cross_shift, *inner_scale, *inner_shift;
-};
-
-/* What the rows share in every layer. */
-struct shape {
-    int32_t D, H, F, L, pre, kind;
-    float epsilon;
-    const struct layer *layers;
-    const float *last_scale, *last_shift; /* null: no norm at the end */
-};
 
 static int64_t wide(const struct shape *s) { return s->F > 3 * s->D ? s->F : 3 * s->D; }
 
@@ -115,20 +102,6 @@ void encode(
     }
     if (s->last_scale) normalise(R, D, x, s->last_scale, s->last_shift, s->epsilon, x);
 }
-
-struct step {
-    int32_t N, P, S, B, stride;        /* P: positions read, this one included; S: source positions at most, 0: no memory */
-    const float *cosine, *sine;        /* of this position, [K / 2]; null: no rotation */
-    const float *const *past;          /* of each earlier position its keys and values [L, 2, rows, D] */
-    const int32_t *past_rows;
-    const int32_t *path;               /* [N, stride]: which of an earlier position's rows a row has come through */
-    float *present;                    /* [L, 2, N, D], to be filled */
-    const float *memory;               /* [L, 2, R, D] */
-    const int32_t *sentence, *first;   /* [N]; [B + 1]: where a sentence begins in the memory */
-    float *x;                          /* [N, D]: what is read; then the hidden states */
-    float *weights;                    /* [N, L, H, S] for attention to the memory; null: not wanted */
-    float *space;                      /* of room(shape, N, larger of P and S) floats */
-};
 
 /* One step of the decoder: one position of every row. (The C library has a `step` of its own.) */
 void decoder_step(const struct shape *s, const struct step *t) {
@@ -268,25 +241,13 @@ void foresee_best(
     }
 }
 
-struct writing {
-    struct step step;            /* N, S, B, memory, first; the rest is filled in here */
-    int32_t V, T, start, end;    /* vocabulary, positions at most, the tokens before the first and after the last */
-    int32_t refused, least;      /* how many tokens are never written; how many at least stand before `end` */
-    float scale;                 /* of an embedding, before a position is added */
-    const int32_t *never;
-    const float *embedding;      /* [V, D] */
-    const float *positions;      /* [T, D], or null */
-    const float *cosine, *sine;  /* [T, K / 2], or null */
-    const void *output;          /* packed [V, D] */
-    const float *bias;
-    const int32_t *limits;       /* [N]: tokens at most, `end` included */
-    float *cache;                /* [T, L, 2, N, D] */
-    int32_t *rows;               /* [T + N * (T + 2)], to work in */
-    float *scores;               /* [BLOCK, V] */
-    int32_t *tokens;             /* [N, T] */
-    float *log_probs;            /* [N, T] */
-    int32_t *lengths;            /* [N] */
-};
+/* What a row reads: the embedding of a token at position p. */
+void embed(const struct writing *w, int D, int p, int token, float *x) {
+    for (int d = 0; d < D; d += LANES) {
+        const vec e = load(w->embedding + (int64_t)token * D + d) * w->scale;
+        store(x + d, w->positions ? e + load(w->positions + (int64_t)p * D + d) : e);
+    }
+}
 
 /* The likeliest token of each row again and again, until it ends; of equally likely ones the lowest. 0: done; 1: some
    row's scores are no distribution, or leave it nothing to write. */
@@ -304,11 +265,7 @@ int write_greedily(const struct shape *s, const struct writing *w) {
     for (int p = 0, rows = N; rows; p++) {
         for (int n = 0; n < rows; n++) {
             const int token = p ? w->tokens[(int64_t)slot[n] * T + p - 1] : w->start;
-            float *x = t.x + (int64_t)n * D;
-            for (int d = 0; d < D; d += LANES) {
-                const vec e = load(w->embedding + (int64_t)token * D + d) * w->scale;
-                store(x + d, w->positions ? e + load(w->positions + (int64_t)p * D + d) : e);
-            }
+            embed(w, D, p, token, t.x + (int64_t)n * D);
         }
         t.N = rows;
         t.P = p + 1;

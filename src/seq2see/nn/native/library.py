@@ -18,7 +18,7 @@ from pathlib import Path
 from torch import Tensor
 
 _HERE = Path(__file__).parent
-SEARCH, TRAINING = ("kernels.c",), ("training.c", "prediction.c", "recurrence.c", "threads.c")
+SEARCH, TRAINING = ("kernels.c", "beam.c"), ("training.c", "prediction.c", "recurrence.c", "threads.c")
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 _SECONDS = 120.0  # a compiler that takes longer is not waited for
 
@@ -76,6 +76,17 @@ class Writing(ctypes.Structure):
                 *("scores", "tokens", "log_probs", "lengths"),
             )
         ),
+    ]
+
+
+class Beams(ctypes.Structure):
+    """``struct beams`` of beam.c."""
+
+    _fields_ = [
+        ("writing", Writing),
+        *((name, ctypes.c_int32) for name in ("W", "nbest", "most_rows")),
+        ("enough", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("norms", "ended", "count", "rows", "chosen", "scores")),
     ]
 
 
