@@ -108,7 +108,7 @@ static void turned(int p, int K, int64_t stride, const float *x, int64_t wide, f
 static int seen(int causal, int i, int p) { return causal && i + 1 < p ? i + 1 : p; }
 
 #define GROUP 4
-#define EACH for (int g = 0; g < group; g++)
+#define EACH _Pragma("GCC unroll 4") for (int g = 0; g < group; g++) /* written out, so that sums stay in registers */
 
 static inline __attribute__((always_inline)) void look_some(
     int group, int i, int p, int K, int causal, const float *q, int64_t q_stride, const float *keys, const float *v,
