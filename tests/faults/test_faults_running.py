@@ -13,7 +13,7 @@ from tiny_runs import STEPS, journal, train, weights
 
 from small_task import Command, reversed_pairs
 
-LOSS = "seq2see.tasks.objective:cross_entropy"  # its first call is the trial of the largest batch
+LOSS = "seq2see.tasks.objective:output_cross_entropy"  # its first call is the trial of the largest batch
 
 
 def test_f10_one_bad_batch_costs_one_update(commands: Commands, data: Path, tmp_path: Path) -> None:
