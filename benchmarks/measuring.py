@@ -45,7 +45,7 @@ def interleaved(systems: Mapping[str, Callable[[], float]], rounds: int) -> dict
             if number:
                 measured[name].append(value)
         if number:
-            line = "  ".join(f"{name} {values[-1]:,.4g}" for name, values in measured.items())
+            line = "  ".join(f"{name} {number(values[-1])}" for name, values in measured.items())
             print(f"round {number}: {line}", flush=True)
     return measured
 
@@ -80,6 +80,11 @@ def save(name: str, unit: str, measured: Mapping[str, list[float]], **facts: Any
     print(table(result))
 
 
+def number(value: float) -> str:
+    """Four digits, and never a power of ten."""
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.4g}"
+
+
 def table(result: Mapping[str, Any]) -> str:
     """A result in Markdown: medians, and what ours is a multiple of."""
     ours, lines = result.get("ours"), []
@@ -87,7 +92,9 @@ def table(result: Mapping[str, Any]) -> str:
     lines += [f"| {result['name']} | {result['unit']}, median (lowest to highest) | seq2see is |", "|---|---|---|"]
     for name, values in result["measured"].items():
         times = f"{found[name]:.2f} ×" if name in found else ""
-        lines.append(f"| {name} | {median(values):,.4g} ({min(values):,.4g} to {max(values):,.4g}) | {times} |")
+        lines.append(
+            f"| {name} | {number(median(values))} ({number(min(values))} to {number(max(values))}) | {times} |"
+        )
     at = result["machine"]
     lines.append("")
     lines += [f"{note}" for note in result.get("notes", ())]

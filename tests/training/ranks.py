@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,10 @@ def primitives(world: World) -> dict[str, Any]:
     if rank == 1:
         module.bias.grad = torch.arange(3.0)
     world.sum_gradients(module.parameters())
+    third = 1 / 3 * (rank + 1)
+    rounded = nn.Linear(1, 1, bias=False)
+    rounded.weight.grad = torch.tensor([[third]])
+    world.sum_gradients(rounded.parameters(), rounded=True)
     order = []
     with world.main_first():
         if world.main:
@@ -45,13 +49,14 @@ def primitives(world: World) -> dict[str, Any]:
         "copied": module.weight[0, 0].item(),
         "weight": module.weight.grad[0, 0].item(),
         "bias": module.bias.grad.tolist(),
+        "rounded": rounded.weight.grad.item(),
         "order": order,
     }
 
 
-def together(folder: Path, **given: Any) -> dict[str, Any]:
+def together(folder: Path, settings: Mapping[str, Any] = SETTINGS, **given: Any) -> dict[str, Any]:
     """A run; its weights, and the journal where this is the process that writes it."""
-    fitted = run(folder, training(**SETTINGS), corpus=CORPUS, **given)
+    fitted = run(folder, training(**settings), corpus=CORPUS, **given)
     found = lines(folder)
     return {"digest": digest(fitted.weights), "lines": found, "reason": fitted.reason}
 
@@ -92,6 +97,8 @@ def main(folder: Path) -> None:
         results = {"rank": world.rank, "size": world.size, "primitives": primitives(world)}
         results["plain"] = together(folder / "plain", model=tiny(dropout=0.0))
         results["dropout"] = together(folder / "dropout")
+        rounded = {**SETTINGS, "exchange": "bfloat16"}
+        results["rounded"] = together(folder / "rounded", rounded, model=tiny(dropout=0.0))
         results["stopped"] = stopped(world, folder / "stopped")
         nan = disturbed(world, 3, lambda value: value * math.nan)
         results["nan"] = together(folder / "nan", loss=nan)

@@ -43,6 +43,8 @@ def test_processes_exchange_what_they_need_to_agree(ranks: Ranks) -> None:
         assert exchanged["copied"] == 1.0
         assert exchanged["weight"] == 3.0
         assert exchanged["bias"] == [0.0, 1.0, 2.0]
+        assert exchanged["rounded"] == pytest.approx(1.0, abs=0.01)
+        assert exchanged["rounded"] == float(torch.tensor(exchanged["rounded"]).bfloat16())
     assert ranks[0]["primitives"]["order"] < ranks[1]["primitives"]["order"]
 
 
@@ -60,8 +62,14 @@ def test_two_processes_give_the_losses_of_one_with_the_same_batches(ranks: Ranks
     assert alone.steps == 7
 
 
+def test_rounded_gradients_give_nearly_the_same_losses(ranks: Ranks) -> None:
+    plain, rounded = ([line for line in ranks[0][name]["lines"] if "loss" in line] for name in ("plain", "rounded"))
+    apart = [abs(ours["loss"] - theirs["loss"]) for ours, theirs in zip(plain, rounded, strict=True)]
+    assert 0 < max(apart) < 0.02
+
+
 def test_all_processes_have_the_same_weights_at_the_end(ranks: Ranks) -> None:
-    for name in ("plain", "dropout", "stopped", "nan", "memory"):
+    for name in ("plain", "dropout", "stopped", "nan", "memory", "rounded"):
         assert ranks[0][name]["digest"] == ranks[1][name]["digest"]
         assert ranks[0][name]["reason"] == ranks[1][name]["reason"]
 

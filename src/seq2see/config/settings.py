@@ -155,6 +155,7 @@ class TrainingSettings(Section):
     checkpoint_every: Positive | None = None  # updates; None: at each evaluation and at least every two minutes
     bad_steps: Positive = 5  # non-finite updates in a row before training stops
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    exchange: Literal["float32", "bfloat16"] = "float32"  # how gradients travel between processes
     compile: Literal["auto", "on", "off"] = "auto"  # auto: this package's kernels, where they fit; on: torch.compile
     init_from: str | None = None  # a run whose pieces, model and weights this one begins with
 

@@ -72,8 +72,11 @@ class World:
             for tensor in (*module.parameters(), *module.buffers()):
                 dist.broadcast(tensor.detach(), 0)
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each gradient by its sum over all processes; one that no process has stays None."""
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], *, rounded: bool = False) -> None:
+        """Replace each gradient by its sum over all processes; one that no process has stays None.
+
+        ``rounded``: they travel as bfloat16, half the bytes, with eight bits each and in each sum on the way.
+        """
         if self.size == 1:
             return
         trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -88,6 +91,8 @@ class World:
         for piece in _pieces(gradients):
             sizes = [gradient.numel() for gradient in piece]
             flat = torch.cat([gradient.reshape(-1) for gradient in piece])
+            if rounded:
+                flat = flat.bfloat16()
             dist.all_reduce(flat)
             for gradient, part in zip(piece, flat.split_with_sizes(sizes), strict=True):
                 gradient.copy_(part.view_as(gradient))

@@ -301,7 +301,7 @@ def _gradient(job: Job[AnyBatch], group: Group[AnyBatch]) -> tuple[float, int]:
     if world.size > 1:
         parts = [batch.shard(world.rank, world.size) for batch in group.batches]
     gradient = job.computation.gradient(parts, max(1, group.tokens))
-    world.sum_gradients(job.model.parameters())
+    world.sum_gradients(job.model.parameters(), rounded=job.settings.exchange == "bfloat16")
     loss, split = world.totals([gradient.loss, gradient.split])
     return loss, min(int(split), len(group.batches))
 
