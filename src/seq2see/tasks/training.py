@@ -15,6 +15,7 @@ from seq2see.config.settings import Settings
 from seq2see.config.toml import Table, read_toml
 from seq2see.errors import InputError, Stopped
 from seq2see.models.compiled_training import trained_in_kernels
+from seq2see.nn.native.library import training_pays
 from seq2see.storage.atomic import clean_leftovers, disk_errors
 from seq2see.storage.lock import FolderLock
 from seq2see.tasks.catalogue import load, task_of
@@ -275,7 +276,7 @@ def _fit(task: Task, ground: Ground, prepared: Prepared[Any], reporter: Reporter
                 fingerprint=dict(prepared.fingerprint),
                 resume=request.resume,
                 force=request.force,
-                kernels=trained_in_kernels,
+                kernels=trained_in_kernels if training_pays() else None,
             )
     if world.main:
         reporter.say(f"{fitted.reason}; {fitted.steps:,} updates in {fitted.seconds / 60:.1f} minutes")

@@ -11,10 +11,11 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 _HERE = Path(__file__).parent
@@ -111,6 +112,13 @@ def training_library() -> ctypes.CDLL | None:
     for name in ("recurrence_room", "recurrence_kept", "recurrence_space"):
         getattr(kernels, name).restype = ctypes.c_int64
     return kernels
+
+
+def training_pays() -> bool:
+    """Whether the kernels for training are the fastest there is: not where the processor has tiles (AMX), by which
+    PyTorch's products in bfloat16 are several times as fast as those with vectors."""
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return not capabilities.get("amx_bf16")
 
 
 def _library(sources: Sequence[str]) -> ctypes.CDLL | None:
