@@ -45,7 +45,7 @@ def interleaved(systems: Mapping[str, Callable[[], float]], rounds: int) -> dict
             if number:
                 measured[name].append(value)
         if number:
-            line = "  ".join(f"{name} {number(values[-1])}" for name, values in measured.items())
+            line = "  ".join(f"{name} {written(values[-1])}" for name, values in measured.items())
             print(f"round {number}: {line}", flush=True)
     return measured
 
@@ -80,7 +80,7 @@ def save(name: str, unit: str, measured: Mapping[str, list[float]], **facts: Any
     print(table(result))
 
 
-def number(value: float) -> str:
+def written(value: float) -> str:
     """Four digits, and never a power of ten."""
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.4g}"
 
@@ -93,7 +93,7 @@ def table(result: Mapping[str, Any]) -> str:
     for name, values in result["measured"].items():
         times = f"{found[name]:.2f} ×" if name in found else ""
         lines.append(
-            f"| {name} | {number(median(values))} ({number(min(values))} to {number(max(values))}) | {times} |"
+            f"| {name} | {written(median(values))} ({written(min(values))} to {written(max(values))}) | {times} |"
         )
     at = result["machine"]
     lines.append("")
