@@ -94,8 +94,9 @@ class _Layers(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
-        weights = ctx.saved_tensors
-        dx_BTE, dh_BD, dc_BD, flat = ctx.run.backward(*given)
+        weights, run = ctx.saved_tensors, ctx.run
+        ctx.run = None  # it works in what it kept: there is no second time
+        dx_BTE, dh_BD, dc_BD, flat = run.backward(*given)
         parts = torch.split(flat, [each.numel() for each in weights])
         return (
             None,

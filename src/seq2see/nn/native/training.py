@@ -130,9 +130,10 @@ class _Blocks(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_RD: Tensor) -> tuple[Tensor | None, ...]:
-        weights = ctx.saved_tensors
+        weights, run = ctx.saved_tensors, ctx.run
+        ctx.run = None  # it works in what it kept: there is no second time
         gradient_RD = gradient_RD.float().contiguous().clone()
-        memory_SM, flat = ctx.run.backward(gradient_RD)
+        memory_SM, flat = run.backward(gradient_RD)
         parts = torch.split(flat, [each.numel() for each in weights])
         own = (part.view_as(weight) for part, weight in zip(parts, weights, strict=True))
         return (None, None, None, None, gradient_RD, memory_SM, *own)
