@@ -1,11 +1,13 @@
 """Decoding speed beside CTranslate2: the same weights, the same pieces, the same search; sentences per second.
 
     python benchmarks/decoding.py RUN --peers FOLDER --source FILE [--reference FILE] [--beam 5] [--length N]
+        [--shortlist N]
 
 RUN is a Transformer of the task translate. seq2see goes from text to text with one process a core, as `seq2see
 predict` does, with each kernel; CTranslate2 from pieces to pieces, in the fastest of its settings (float32 or int8,
 how threads are shared out, size of batches), found in a first round. `--length N` forces answers of N pieces, for
-models that were not trained. Both stop a beam at as many endings as it is wide.
+models that were not trained. Both stop a beam at as many endings as it is wide. `--shortlist N` (for a run that
+`seq2see shortlist` has learned one for) adds seq2see's and CTranslate2's int8 with it (there: a vocabulary map).
 """
 
 import argparse
@@ -23,12 +25,13 @@ from typing import Any
 import numpy as np
 import sacrebleu
 import torch
-from measuring import interleaved, product_rate, save
+from measuring import interleaved, product_rate, ratios, save
 from peers import python_of
 
 import seq2see
 from seq2see.tasks.bulk import Answerers, usable_cores, windows
 from seq2see.tasks.run import Asked
+from seq2see.text.tokeniser import EOS, SOS, UNK
 
 
 class CTranslate2:
@@ -50,23 +53,24 @@ class CTranslate2:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def choose(self, compute_type: str) -> dict[str, Any]:
+    def choose(self, compute_type: str, **more: Any) -> dict[str, Any]:
         """The fastest way to use the cores with this type."""
         cores = usable_cores()
         found = []
-        for (inter, intra), size in product({(cores, 1), (1, cores)}, (32, 64, 128)):
+        for (inter, intra), size in product({(cores, 1), (1, cores)}, (8, 16, 32, 64, 128)):
             options = {
                 "compute_type": compute_type,
                 "inter_threads": inter,
                 "intra_threads": intra,
                 "max_batch_size": size,
+                **more,
             }
             self.ask(**options)
             found.append((self.ask(**options)["seconds"], options))
         return min(found, key=lambda each: each[0])[1]
 
 
-def export(run: Any, peers: Path, work: Path, sources: list[str]) -> None:
+def export(run: Any, peers: Path, work: Path, sources: list[str], shortlist: int) -> None:
     """The run's weights for CTranslate2, and the sources as pieces."""
     work.mkdir(parents=True, exist_ok=True)
     weights = {name: value.numpy() for name, value in run.model.state_dict().items()}
@@ -77,6 +81,13 @@ def export(run: Any, peers: Path, work: Path, sources: list[str]) -> None:
     heads = str(run.settings.model.encoder.heads)
     command = [python_of(peers, "ctranslate2"), side, "convert", work / "weights.npz", heads, work / "model"]
     subprocess.run(command, check=True)
+    if shortlist:  # what belongs to no source piece is for all
+        known = [("", run.lexicon.shortlist((), shortlist) | {UNK, SOS, EOS})]
+        known += [
+            (str(piece), run.lexicon.shortlist([piece], shortlist)) for piece in range(run.tokenisers.source.size)
+        ]
+        rows = (f"{piece}\t{' '.join(map(str, sorted(found)))}\n" for piece, found in known)
+        (work / "model" / "vmap.txt").write_text("".join(rows))
 
 
 def lines(path: Path) -> list[str]:
@@ -93,16 +104,19 @@ def main() -> None:
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--length", type=int)
+    parser.add_argument("--shortlist", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sentences", type=int)
     parser.add_argument("--name", default="decoding")
     asked = parser.parse_args()
     run, sources = seq2see.load(asked.run), lines(asked.source)[: asked.sentences]
-    export(run, asked.peers, asked.work, sources)
+    export(run, asked.peers, asked.work, sources, asked.shortlist)
     peer = CTranslate2(asked.peers, asked.work, asked.beam, asked.length)
     chosen = {compute_type: peer.choose(compute_type) for compute_type in ("float32", "int8")}
+    if asked.shortlist:
+        chosen["int8, vocabulary map"] = peer.choose("int8", use_vmap=True)
     print(*chosen.values(), sep="\n", flush=True)
-    options = ["search.patience=1", "search.batch_tokens=16384"]
+    options = ["search.patience=1", "search.batch_tokens=2048"]
     if asked.length:
         options += [f"search.min_length={asked.length}", f"search.max_length={asked.length + 1}"]
     answers: dict[str, list[str]] = {}
@@ -114,27 +128,29 @@ def main() -> None:
         answers[name] = [each.lines[0] for _, some in answerers.answers(many) for each in some]
         return len(sources) / (time.perf_counter() - start)
 
-    def theirs(compute_type: str) -> float:
-        answer = peer.ask(**chosen[compute_type])
-        answers[compute_type] = [run.tokenisers.target.decode(tokens) for tokens in answer["tokens"]]
+    def theirs(way: str) -> float:
+        answer = peer.ask(**chosen[way])
+        answers[way] = [run.tokenisers.target.decode(tokens) for tokens in answer["tokens"]]
         return len(sources) / answer["seconds"]
 
     ways = {
-        "plain": "seq2see, PyTorch",
-        "auto": "seq2see",
-        "bfloat16": "seq2see bfloat16",
-        "int8": "seq2see int8",
+        "seq2see, PyTorch": ["plain"],
+        "seq2see": ["auto"],
+        "seq2see bfloat16": ["bfloat16"],
+        "seq2see int8": ["int8"],
     }
+    if asked.shortlist:
+        ways[f"seq2see int8, short-list {asked.shortlist}"] = ["int8", f"search.shortlist={asked.shortlist}"]
     with ExitStack() as stack:
         pools = {}
-        for kernel, name in ways.items():
-            wanted = Asked(search={"beam": asked.beam}, assignments=(*options, f"search.kernel={kernel}"))
+        for name, (kernel, *more) in ways.items():
+            assignments = (*options, f"search.kernel={kernel}", *more)
+            wanted = Asked(search={"beam": asked.beam}, assignments=assignments)
             pools[name] = stack.enter_context(Answerers(run, wanted, cores))
         measured = interleaved(
             {
                 **{name: partial(ours, name, pool) for name, pool in pools.items()},
-                "CTranslate2 float32": lambda: theirs("float32"),
-                "CTranslate2 int8": lambda: theirs("int8"),
+                **{f"CTranslate2 {way}": partial(theirs, way) for way in chosen},
             },
             asked.rounds,
         )
@@ -148,6 +164,11 @@ def main() -> None:
             for name, found in answers.items()
         ]
         notes.append("BLEU: " + ", ".join(scores) + ".")
+    for name in ways:
+        against = ratios(measured, name)
+        notes.append(
+            f"{name}: " + ", ".join(f"{against[f'CTranslate2 {way}']:.2f} × CTranslate2 {way}" for way in chosen) + "."
+        )
     rate = product_rate(1_024, 128, 6_000, torch.float32)
     notes.append(f"One float32 product of 1,024 × 128 × 6,000 in the same run: {rate / 1e9:,.0f} GFLOP/s.")
     save(asked.name, "sentences/s", measured, ours="seq2see", notes=notes, median=median(measured["seq2see"]))

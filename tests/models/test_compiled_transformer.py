@@ -41,6 +41,9 @@ KINDS = [
         ("post", "sinusoidal", 1, 1, 16, 64),
         ("pre", "learned", 1, 3, 96, 30),
         ("post", "rotary", 3, 2, 64, 128),
+        ("pre", "sinusoidal", 2, 6, 96, 64),  # four heads together, and two alone
+        ("post", "sinusoidal", 1, 4, 256, 64),
+        ("pre", "rotary", 1, 8, 256, 32),
     )
 ]
 VOCABULARY = 101  # no multiple of anything
@@ -165,7 +168,9 @@ def test_an_encoder_reads_as_pytorch_does(kind: dict[str, object], causal: bool)
         memory = encoder(source_BS, torch.arange(64) < torch.tensor(lengths).unsqueeze(1))
         found, expected = fast.read(sources), PackedMemory.of(memory)
         assert found.longest == 64 and torch.equal(found.first, expected.first)
-        torch.testing.assert_close(found.states_RM, expected.states_RM, atol=2e-5, rtol=1e-5)
+        # With 256 numbers and such weights PyTorch is itself up to 1e-4 from what float64 gives.
+        near = 2e-5 if encoder.shape.width < 256 else 2e-4
+        torch.testing.assert_close(found.states_RM, expected.states_RM, atol=near, rtol=1e-5)
         for each, (start, end) in zip(sources, itertools.pairwise(found.first.tolist()), strict=True):
             assert torch.equal(fast.read([each]).states_RM, found.states_RM[start:end])
 
@@ -253,6 +258,45 @@ def test_a_beam_at_once_finds_what_the_steps_find(kind: dict[str, object], wante
             other.score,
             other.finished,
         )
+
+
+@needs_kernels
+@pytest.mark.parametrize("kernel", ["auto", "bfloat16", "int8"])
+@pytest.mark.parametrize("wanted", [SearchSettings(method="greedy", min_length=4), SearchSettings(beam=4, nbest=3)])
+def test_short_lists_at_once_are_those_of_the_steps(kernel: Kernel, wanted: SearchSettings) -> None:
+    model = model_of(KINDS[0])
+    require(kernel)
+    count, draw = 40, torch.Generator().manual_seed(6)
+    memory = memory_of(model, tuple(1 + place * 7 % 23 for place in range(count)))
+    several = [torch.randperm(VOCABULARY - 4, generator=draw)[: 3 + 2 * place] + 4 for place in range(count)]
+    lists = [[EOS, *sorted(each.tolist())] for each in several]
+    fast = compiled_decoder(model.decoder, kernel)
+    assert fast is not None
+    with torch.no_grad():
+        model.decoder.output.bias_V[EOS] += 3.0
+        fast = compiled_decoder(model.decoder, kernel)
+        assert fast is not None
+        steps, whole = (
+            search(
+                fast.step,  # type: ignore[arg-type]
+                fast.start(memory),
+                sentences=count,
+                settings=wanted,
+                max_lengths=[12] * count,
+                shortlists=lists,
+                normalised=True,
+                write=fast.write if at_once else None,  # type: ignore[arg-type]
+                write_beams=fast.write_beams if at_once else None,  # type: ignore[arg-type]
+            )
+            for at_once in (False, True)
+        )
+    assert fast.write(fast.start(memory), [12] * count, shortlists=lists) is not None
+    assert fast.write(fast.start(memory), [12] * count, never=[lists[7][-1]], shortlists=lists) is None
+    for allowed, one, other in zip(lists, steps, whole, strict=True):
+        assert [each.tokens for each in one] == [each.tokens for each in other]
+        assert set(itertools.chain(*(each.tokens for each in one))) <= set(allowed)
+        for each, found in zip(one, other, strict=True):
+            assert found.log_probs == pytest.approx(each.log_probs, abs=2e-5)
 
 
 @needs_kernels

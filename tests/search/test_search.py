@@ -40,6 +40,47 @@ def plain(found):
 
 @every_method
 @settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 10**6), normalised=st.booleans())
+def test_a_short_list_is_a_smaller_vocabulary(method, seed, normalised):
+    """As if the model had never heard of the other tokens: its distribution is over those on the list."""
+    lists = [[EOS, 4, 6], [EOS, 5, 6, 7], [EOS, 4, 5, 6, 7]]
+    model = TableModel(8, seed)
+
+    def step(tokens_N, state, only=None):
+        logits_NV, state, weights = model.step(tokens_N, state)
+        if only is not None:
+            logits_NV[:, [token for token in range(8) if token not in only]] = -math.inf
+        return (logits_NV.log_softmax(-1) if normalised else logits_NV), state, weights
+
+    def of(sentences, lists, only=None):
+        return search(
+            lambda tokens_N, state: step(tokens_N, state, only),
+            model.start(sentences),
+            sentences=len(sentences),
+            settings=METHODS[method],
+            max_lengths=[6] * len(sentences),
+            shortlists=lists,
+            sentence_keys=sentences,
+            normalised=normalised,
+        )
+
+    for name, allowed in enumerate(lists):
+        (found,) = of([name], None, allowed)
+        for one, other in zip(found, of([0, 1, 2], lists)[name], strict=True):
+            assert one.tokens == other.tokens
+            assert one.log_probs == pytest.approx(other.log_probs, abs=1e-9)
+
+
+def test_short_lists_that_are_missing_or_too_many():
+    model = TableModel(8)
+    with pytest.raises(InputError, match=r"search\.shortlist is for translators"):
+        run(model, [0], SearchSettings(shortlist=3))
+    with pytest.raises(InputError, match="shortlists is for 2 sentences"):
+        run(model, [0], SearchSettings(), shortlists=[[EOS], [EOS]])
+
+
+@every_method
+@settings(deadline=None, max_examples=15)
 @given(
     seed=st.integers(0, 10**6),
     lengths=st.lists(st.integers(1, 7), min_size=2, max_size=5),

@@ -6,6 +6,24 @@ from typing import Annotated
 
 import typer
 
+from seq2see.cli.options import (
+    DRAWINGS,
+    Assignments,
+    Beam,
+    Columns,
+    Config,
+    Dev,
+    Epochs,
+    Minutes,
+    RunFolder,
+    Searched,
+    Seed,
+    Source,
+    Steps,
+    Target,
+    TaskName,
+)
+
 app = typer.Typer(
     name="seq2see",
     help="Sequence-to-sequence models you can see: train, look into and use them on your own data.",
@@ -14,35 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-DRAWINGS = (".png", ".svg")
-
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `seq2see train` makes it.")]
-Beam = Annotated[int | None, typer.Option("--beam", min=1, help="Beam width; 1 is greedy.")]
-Searched = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="search.KEY=VALUE", help="One search setting, e.g. search.length_penalty=0.6."),
-]
-# Where the data are, and how long to train on them: the same for `train`, `compare` and `evaluate`.
-Source = Annotated[Path | None, typer.Option("--source", help="Source sentences, one a line (with --target).")]
-Target = Annotated[Path | None, typer.Option("--target", help="Target sentences, line by line with --source.")]
-Columns = Annotated[str | None, typer.Option("--columns", help="Names or numbers of the two columns: SOURCE,TARGET.")]
-TaskName = Annotated[
-    str | None,
-    typer.Option("--task", help="translate (pairs, the default), lm, masked, classify, tag, caption, forecast."),
-]
-Dev = Annotated[
-    list[Path] | None, typer.Option("--dev", help="Data to choose by; give it twice for a source and a target file.")
-]
-Config = Annotated[Path | None, typer.Option("--config", help="Settings in TOML.")]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. training.learning_rate=0.002."),
-]
-Minutes = Annotated[float | None, typer.Option("--minutes", help="Budget in minutes.")]
-Epochs = Annotated[float | None, typer.Option("--epochs", help="Budget in passes over the data.")]
-Steps = Annotated[int | None, typer.Option("--steps", help="Budget in updates.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
 
 
 @app.callback()
@@ -361,6 +350,23 @@ def compare(
     with catch_signals() as interrupt, Display() as display:
         found = compare_models(request, names, held, folder=out, reporter=display.reporter, interrupt=interrupt)
     show_comparison(found.data, out)
+
+
+@app.command()
+def shortlist(
+    run: RunFolder,
+    count: Annotated[
+        int, typer.Option("--count", min=1, max=100, help="Translations of each source piece that are looked at.")
+    ] = 40,
+) -> None:
+    """Learn a translator's short-list from the pairs it was trained on, and say what it costs on those held out."""
+    from seq2see.cli.tables import show_shortlist
+    from seq2see.tasks.catalogue import load
+    from seq2see.tasks.shortlist import learn_shortlist
+    from seq2see.training.interrupt import stop_at_once
+
+    with stop_at_once():
+        show_shortlist(learn_shortlist(load(run), count), count)
 
 
 @app.command()

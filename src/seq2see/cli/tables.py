@@ -10,6 +10,7 @@ from rich.table import Table
 from seq2see.evaluation.metrics import decimals
 from seq2see.evaluation.result import Evaluation
 from seq2see.tasks.run import View
+from seq2see.tasks.shortlist import Learned
 from seq2see.text.visible import visible
 from seq2see.viewing.comparison import ComparisonData
 
@@ -19,6 +20,18 @@ _MOST_ROWS = 20  # of a table of details
 def console() -> Console:
     """Standard output, without colour or markup surprises; `NO_COLOR` and pipes are respected by rich."""
     return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+
+
+def show_shortlist(learned: Learned, count: int) -> None:
+    """What a short-list holds and costs."""
+    out = console()
+    out.print(
+        visible(
+            f"wrote {learned.path}: with search.shortlist = {count} a sentence is translated by one of "
+            f"{learned.pieces:,.0f} pieces on average, which cover {learned.covered:.2%} of the references held out"
+        )
+    )
+    show_evaluation(learned.cost)
 
 
 def show_evaluation(result: Evaluation, picture: Path | None = None, record: Path | None = None) -> None:

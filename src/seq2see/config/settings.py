@@ -183,6 +183,9 @@ class SearchSettings(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 1
     no_repeat_ngram: Annotated[int, Field(ge=0)] = 0  # no n-gram of this size twice; 0: allowed
+    # Only the so many likeliest translations of each source piece, and frequent pieces, are looked at (faster; `seq2see
+    # shortlist` has to learn them first); 0: all pieces.
+    shortlist: Annotated[int, Field(ge=0, le=100)] = 0
     # What computes a Transformer on a processor: compiled kernels where there are any, in float32 or rounded; PyTorch.
     kernel: Literal["auto", "plain", "bfloat16", "int8"] = "auto"
     batch_tokens: Positive = 8_192  # source pieces × beam decoded together

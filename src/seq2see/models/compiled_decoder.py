@@ -9,44 +9,20 @@ S source positions · R rows of a memory, the positions of all sentences one aft
 
 import ctypes
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from seq2see.config.settings import SearchSettings
 from seq2see.errors import InputError
 from seq2see.models.compiled_blocks import Blocks, Kernel, PackedMemory, Positions, fits, laid_out
-from seq2see.models.compiled_writing import KernelMemory, Writer, Written, memory_places
+from seq2see.models.compiled_writing import CompiledState, KernelMemory, Writer, memory_places
 from seq2see.models.contracts import Memory, require_fit
-from seq2see.models.projected import counts_up
 from seq2see.models.transformer_decoder import TransformerDecoder
 from seq2see.nn.native.library import Step, pointer
 from seq2see.nn.native.products import Kind, padded, product
 from seq2see.nn.transformer import DecoderBlock
-
-
-@dataclass(frozen=True, eq=False)
-class CompiledState:
-    """What was read: for each step keys and values of its rows; of each row of now, its row in each step."""
-
-    past: tuple[Tensor, ...]  # each [L, 2, rows of that step, D]
-    path_NP: Tensor
-    sentence_N: Tensor
-    memory: KernelMemory | None
-    table: list[Tensor]  # of one search: where every step writes what it foresees
-
-    def take(self, rows_BW: Tensor) -> "CompiledState":
-        """See ``State``."""
-        rows_N = rows_BW.flatten()
-        if counts_up(rows_N, len(self.sentence_N)):
-            return self
-        return replace(
-            self,
-            path_NP=self.path_NP.index_select(0, rows_N),
-            sentence_N=self.sentence_N.index_select(0, rows_N),
-        )
 
 
 class CompiledDecoder:
@@ -63,7 +39,8 @@ class CompiledDecoder:
         self.bias = padded(kernels, decoder.output.bias_V)
         crosses = [block.cross for block in blocks] if decoder.memory else []
         self.crosses = [self.blocks.pack(part.weight) for cross in crosses for part in (cross.key, cross.value)]
-        self.writer = Writer(self.blocks, self.positions, self.embedding, self.output, self.bias)
+        writer = Writer(self.blocks, self.positions, self.embedding, self.output, self.bias)
+        self.write, self.write_beams = writer.greedy, writer.beams
 
     def start(self, memory: Memory | PackedMemory | None, rows: int = 1) -> CompiledState:
         """See ``Decoder``."""
@@ -98,12 +75,12 @@ class CompiledDecoder:
         """
         x_ND, new, weights_NLHS = self._advance(tokens_N, state, want_weights)
         (N, D), V = x_ND.shape, self.vocabulary
-        rows, count = min(N, self.kernels.block()), min(count, V)
+        count = min(count, V)
         refused = torch.tensor([token for token in never if 0 <= token < V], dtype=torch.int32)
         values_NC, columns_NC = torch.empty(N, count), torch.empty(N, count, dtype=torch.long)
-        scores, room = torch.empty(rows * V), torch.empty(rows * (D + 4))
+        room = torch.empty(min(N, self.kernels.block()) * (D + 4))
         weights = map(ctypes.c_void_p, (pointer(x_ND), pointer(self.output.numbers), pointer(self.bias)))
-        results = map(ctypes.c_void_p, (pointer(scores), pointer(values_NC), pointer(columns_NC), pointer(room)))
+        results = map(ctypes.c_void_p, (pointer(values_NC), pointer(columns_NC), pointer(room)))
         barred = ctypes.c_void_p(pointer(refused))
         self.kernels.foresee_best(N, V, D, *weights, self.output.kind, len(refused), barred, count, *results)
         return values_NC, columns_NC, new, weights_NLHS
@@ -144,24 +121,6 @@ class CompiledDecoder:
         path_NP = torch.cat((state.path_NP, torch.arange(N, dtype=torch.int32).unsqueeze(1)), dim=1)
         new = replace(state, past=(*state.past, present_L2ND), path_NP=path_NP)
         return x_ND, new, weights_NLHS
-
-    def write(
-        self, state: CompiledState, limits: Sequence[int], never: Sequence[int] = (), least: int = 0
-    ) -> list[tuple[list[int], list[float]]] | None:
-        """See :meth:`Writer.greedy`; from a state of :meth:`start`."""
-        return self.writer.greedy(state.memory, limits, never, least)
-
-    def write_beams(
-        self,
-        state: CompiledState,
-        limits: Sequence[int],
-        never: Sequence[int],
-        least: int,
-        settings: SearchSettings,
-        norms: Sequence[float],
-    ) -> list[list[Written]] | None:
-        """See :meth:`Writer.beams`; from a state of :meth:`start`."""
-        return self.writer.beams(state.memory, limits, never, least, settings, norms)
 
     def _projected(self, memory: Memory | PackedMemory | None) -> KernelMemory | None:
         if memory is None or isinstance(memory, Memory):

@@ -7,15 +7,16 @@ T positions
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from seq2see.config.settings import SearchSettings
 from seq2see.models.compiled_blocks import Blocks, Positions, PositionTable
+from seq2see.models.projected import counts_up
 from seq2see.nn.embedding import Embedding
-from seq2see.nn.native.library import Beams, Step, Writing, pointer
+from seq2see.nn.native.library import Beams, Lists, Step, Writing, pointer
 from seq2see.nn.native.products import Packed
 from seq2see.nn.position import LearnedPosition
 from seq2see.text.tokeniser import EOS, SOS
@@ -44,6 +45,28 @@ def memory_places(memory: KernelMemory | None) -> dict[str, int | None]:
 
 
 @dataclass(frozen=True, eq=False)
+class CompiledState:
+    """What was read: for each step keys and values of its rows; of each row of now, its row in each step."""
+
+    past: tuple[Tensor, ...]  # each [L, 2, rows of that step, D]
+    path_NP: Tensor
+    sentence_N: Tensor
+    memory: KernelMemory | None
+    table: list[Tensor]  # of one search: where every step writes what it foresees
+
+    def take(self, rows_BW: Tensor) -> "CompiledState":
+        """See ``State``."""
+        rows_N = rows_BW.flatten()
+        if counts_up(rows_N, len(self.sentence_N)):
+            return self
+        return replace(
+            self,
+            path_NP=self.path_NP.index_select(0, rows_N),
+            sentence_N=self.sentence_N.index_select(0, rows_N),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Writer:
     """A decoder that writes by itself."""
 
@@ -55,29 +78,36 @@ class Writer:
     _caches: list[Tensor] = field(default_factory=list)
 
     def greedy(
-        self, memory: KernelMemory | None, limits: Sequence[int], never: Sequence[int] = (), least: int = 0
+        self,
+        state: CompiledState,
+        limits: Sequence[int],
+        never: Sequence[int] = (),
+        least: int = 0,
+        shortlists: Sequence[Sequence[int]] | None = None,
     ) -> list[tuple[list[int], list[float]]] | None:
         """From the start, the likeliest token of each row again and again: tokens, and the log-probability of each.
 
         Args:
-            memory: what the rows look at, one sentence each.
+            state: before the first token; one sentence a row.
             limits: for each row the most tokens, ``<eos>`` included.
             never: tokens that are not written.
             least: how many tokens at least stand before ``<eos>``.
+            shortlists: for each row the tokens that there are, ascending, ``<eos>`` among them; None: all.
 
         Returns:
             None where it cannot be done so: more tokens than positions, more keys and values than should be
-            reserved for the longest answers that may come, or a row without a distribution.
+            reserved for the longest answers that may come, a row without a distribution, or a short-list with
+            what is never written.
         """
         N, T = len(limits), max(limits)
         table = self._table(T, N)
-        if table is None:
+        if table is None or _contradict(shortlists, never):
             return None
         rows = torch.empty(T + N * (T + 2), dtype=torch.int32)
         tokens_NT, lengths_N = torch.empty(N, T, dtype=torch.int32), torch.empty(N, dtype=torch.int32)
         log_probs_NT = torch.empty(N, T)
         places = {"rows": rows, "tokens": tokens_NT, "log_probs": log_probs_NT, "lengths": lengths_N}
-        with self._writing(memory, table, limits, N, never, least) as writing:
+        with self._writing(state.memory, table, limits, N, 1, never, least, shortlists) as writing:
             for name, tensor in places.items():
                 setattr(writing, name, pointer(tensor))
             if self.blocks.kernels.write_greedily(ctypes.byref(self.blocks.shape), ctypes.byref(writing)):
@@ -87,20 +117,22 @@ class Writer:
 
     def beams(
         self,
-        memory: KernelMemory | None,
+        state: CompiledState,
         limits: Sequence[int],
         never: Sequence[int],
         least: int,
         settings: SearchSettings,
         norms: Sequence[float],
+        shortlists: Sequence[Sequence[int]] | None = None,
     ) -> list[list[Written]] | None:
         """Beam search from the start, all of it in one call: the best endings of each row, best first.
 
         As :meth:`greedy`; ``norms[n]`` is what a sum of n log-probabilities is divided by.
         """
         B, W, nbest, T = len(limits), settings.beam, settings.nbest, max(limits)
+        V = self.output.outputs
         table = self._table(T, B * W)
-        if table is None:
+        if table is None or _contradict(shortlists, never):
             return None
         chosen, chosen_log_probs = torch.empty(T * B * W, dtype=torch.int32), torch.empty(T * B * W)
         tokens, log_probs = torch.empty(B, nbest, T, dtype=torch.int32), torch.empty(B, nbest, T)
@@ -108,7 +140,7 @@ class Writer:
         count_B, scores = torch.empty(B, dtype=torch.int32), torch.empty(B, nbest, dtype=torch.float64)
         norms_T = torch.tensor(list(norms), dtype=torch.float64)
         places = {"norms": norms_T, "ended": ended, "count": count_B, "rows": chosen, "chosen": chosen_log_probs}
-        with self._writing(memory, table, limits, B * W, never, least) as writing:
+        with self._writing(state.memory, table, limits, B * W, min(2 * W, V), never, least, shortlists) as writing:
             writing.tokens, writing.log_probs, writing.lengths = map(pointer, (tokens, log_probs, lengths))
             beams = Beams(
                 writing=writing, W=W, nbest=nbest, most_rows=B * W, enough=W * settings.patience if W > 1 else 1
@@ -139,19 +171,23 @@ class Writer:
         table: PositionTable,
         limits: Sequence[int],
         rows: int,
+        count: int,
         never: Sequence[int],
         least: int,
+        shortlists: Sequence[Sequence[int]] | None,
     ) -> Iterator[Writing]:
-        """What kernels that write by themselves need; it holds as long as the block."""
+        """What a kernel that writes by itself needs, with ``count`` best of a row; it holds as long as the block."""
         shape, T, S = self.blocks.shape, max(limits), memory.longest if memory else 0
-        refused = torch.tensor([token for token in never if 0 <= token < self.output.outputs], dtype=torch.int32)
+        refused = [token for token in never if 0 <= token < self.output.outputs]
+        never_and_end = torch.tensor([*refused, EOS], dtype=torch.int32)
         limits_N, past = torch.tensor(limits, dtype=torch.int32), (ctypes.c_void_p * T)()
         x_ND, space = torch.empty(rows, shape.D), self.blocks.space(rows, max(T, S))
-        scores = torch.empty(min(rows, self.blocks.kernels.block()) * self.output.outputs)
+        values_NC, columns_NC = torch.empty(rows, count), torch.empty(rows, count, dtype=torch.long)
         cache = self._cache(T * shape.L * 2 * rows * shape.D)
         step = Step(
             N=len(limits), past=ctypes.addressof(past), x=pointer(x_ND), space=pointer(space), **memory_places(memory)
         )
+        lists = None if shortlists is None else _Listed.of(self.output, shortlists, self.blocks.kernels)
         yield Writing(
             step=step,
             V=self.output.outputs,
@@ -161,7 +197,7 @@ class Writer:
             refused=len(refused),
             least=least,
             scale=self.embedding.scale,
-            never=pointer(refused),
+            never=pointer(never_and_end),
             embedding=pointer(self.embedding.weight_VD),
             positions=pointer(table.added_TD),
             cosine=pointer(table.cosine),
@@ -169,8 +205,10 @@ class Writer:
             output=pointer(self.output.numbers),
             bias=pointer(self.bias),
             limits=pointer(limits_N),
+            lists=None if lists is None else ctypes.addressof(lists.lists),
             cache=pointer(cache),
-            scores=pointer(scores),
+            values=pointer(values_NC),
+            columns=pointer(columns_NC),
         )
         self._caches.append(cache)
 
@@ -180,3 +218,35 @@ class Writer:
             if len(cache := self._caches.pop()) >= size:
                 return cache
         return torch.empty(size)
+
+
+def _contradict(shortlists: Sequence[Sequence[int]] | None, never: Sequence[int]) -> bool:
+    """Whether something on a list is never written: it would have a share of the distribution all the same."""
+    refused = set(never)
+    return any(not refused.isdisjoint(each) for each in shortlists or ())
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """Short-lists as the kernels read them, and what holds their numbers."""
+
+    lists: Lists
+    held: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, output: Packed, shortlists: Sequence[Sequence[int]], kernels: ctypes.CDLL) -> "_Listed":
+        panel = kernels.panel()
+        first, tokens = [0], list[int]()
+        for each in shortlists:
+            tokens += each
+            tokens += [0] * (-len(tokens) % panel)
+            first.append(len(tokens) // panel)
+        held = {
+            "tokens": torch.tensor(tokens, dtype=torch.int32),
+            "first": torch.tensor(first, dtype=torch.int32),
+            "count": torch.tensor([len(each) for each in shortlists], dtype=torch.int32),
+            "end": torch.tensor([each.index(EOS) for each in shortlists], dtype=torch.int32),
+            "weights": torch.empty(kernels.packed_bytes(len(tokens), output.inputs, output.kind), dtype=torch.uint8),
+            "biases": torch.empty(len(tokens)),
+        }
+        return cls(Lists(**{name: pointer(each) for name, each in held.items()}), held)

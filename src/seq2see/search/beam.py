@@ -133,7 +133,9 @@ def _at_once(request: Request) -> list[list[Hypothesis]] | None:
         return None
     request.check()
     norms = [length_norm(length, settings) for length in range(max(request.max_lengths) + 1)]
-    written = request.write_beams(request.state, request.max_lengths, rules.never, rules.least, settings, norms)
+    written = request.write_beams(
+        request.state, request.max_lengths, rules.never, rules.least, settings, norms, request.shortlists
+    )
     if written is None:
         return None
     return [[_hypothesis(*one, settings) for one in pool] for pool in written]

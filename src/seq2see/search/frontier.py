@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from seq2see.errors import InputError, Seq2seeError
 from seq2see.nn.native.library import LARGEST_COUNT
@@ -84,7 +85,9 @@ def look(request: Request, frontier: Frontier) -> tuple[Outlook, Tensor]:
         raise Seq2seeError(f"the model gave logits of shape {list(logits_NV.shape)} for {rows} rows, not [{rows}, V]")
     if logits_NV.dtype in (torch.float16, torch.bfloat16):
         logits_NV = logits_NV.float()
-    log_probs_NV = logits_NV if request.normalised else logits_NV.log_softmax(dim=-1)
+    logits_NV = _only_listed(request, frontier, logits_NV)
+    normalised = request.normalised and request.shortlists is None
+    log_probs_NV = logits_NV if normalised else logits_NV.log_softmax(dim=-1)
     # A logit of NaN or +inf, or −inf in every place, makes the whole row NaN; one −inf is a probability of 0.
     sound_N = ~log_probs_NV[:, 0].isnan()
     _forbid(log_probs_NV, _allowed(request, frontier, logits_NV.shape[1]))
@@ -98,7 +101,7 @@ def look_for_best(request: Request, frontier: Frontier, count: int) -> tuple[Out
     """
     rules = plain(request.rules)
     forced = frontier.length < request.prefix_BP.shape[1]
-    if request.step_best is None or rules is None or forced or count > LARGEST_COUNT:
+    if request.step_best is None or rules is None or forced or request.shortlists or count > LARGEST_COUNT:
         outlook, log_probs_NV = look(request, frontier)
         return outlook, *best(log_probs_NV, count)
     request.check()
@@ -113,6 +116,15 @@ def look_for_best(request: Request, frontier: Frontier, count: int) -> tuple[Out
 def previous(frontier: Frontier) -> Tensor:
     """What each row has read last: [N], on the CPU."""
     return frontier.tokens_NP[:, -1] if frontier.length else torch.full((len(frontier.sentence_N),), SOS)
+
+
+def _only_listed(request: Request, frontier: Frontier, logits_NV: Tensor) -> Tensor:
+    """−inf for what is not on the sentence's short-list."""
+    if request.listed_BV is None:
+        return logits_NV
+    beyond = logits_NV.shape[1] - request.listed_BV.shape[1]
+    listed_NV = pad(request.listed_BV[frontier.sentence_N.to(request.device)], (0, beyond))
+    return logits_NV.masked_fill(~listed_NV, -torch.inf)
 
 
 def _allowed(request: Request, frontier: Frontier, vocabulary: int) -> Tensor:

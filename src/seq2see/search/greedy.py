@@ -24,7 +24,7 @@ def _at_once(request: Request) -> list[list[Hypothesis]] | None:
     if request.write is None or rules is None:
         return None
     request.check()
-    written = request.write(request.state, request.max_lengths, rules.never, rules.least)
+    written = request.write(request.state, request.max_lengths, rules.never, rules.least, request.shortlists)
     if written is None:
         return None
     return [

@@ -5,6 +5,7 @@ B sentences · W beam · N rows · V vocabulary · L layers · H heads · S sour
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -37,16 +38,19 @@ StepBest = Callable[[Tensor, State, int, Sequence[int], bool], tuple[Tensor, Ten
 the ``count`` best log-probabilities and their tokens, best first, of equals the lower token, none of ``never`` (−inf);
 NaN in a row without a distribution."""
 
-Write = Callable[[State, Sequence[int], Sequence[int], int], list[tuple[list[int], list[float]]] | None]
-"""``(state, max_lengths, never, least) -> [(tokens, log_probs)]``: the likeliest token of each row until it ends,
-none of ``never``, no ``<eos>`` before ``least`` others; None where it cannot be done so."""
+Lists = Sequence[Sequence[int]] | None
+
+Write = Callable[[State, Sequence[int], Sequence[int], int, Lists], list[tuple[list[int], list[float]]] | None]
+"""``(state, max_lengths, never, least, shortlists) -> [(tokens, log_probs)]``: the likeliest token of each row until it
+ends, none of ``never``, no ``<eos>`` before ``least`` others; None where it cannot be done so."""
 
 
 Beams = list[list[tuple[list[int], list[float], bool]]]
 
-WriteBeams = Callable[[State, Sequence[int], Sequence[int], int, SearchSettings, Sequence[float]], Beams | None]
-"""``(state, max_lengths, never, least, settings, norms) -> [[(tokens, log_probs, ended)]]``: beam search, the best of
-each sentence, those that ended first; ``norms[n]``: what a sum of n log-probabilities is divided by. None: as above."""
+WriteBeams = Callable[[State, Sequence[int], Sequence[int], int, SearchSettings, Sequence[float], Lists], Beams | None]
+"""``(state, max_lengths, never, least, settings, norms, shortlists) -> [[(tokens, log_probs, ended)]]``: beam search,
+the best of each sentence, those that ended first; ``norms[n]``: what a sum of n log-probabilities is divided by. None:
+as above."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,7 @@ class Request:
     max_lengths: tuple[int, ...]
     rules: tuple[Rule, ...]
     prefix_BP: Tensor  # on the CPU, NO_TOKEN where there is no prefix or no more of it
+    shortlists: tuple[tuple[int, ...], ...] | None
     keys: tuple[int, ...]
     want_weights: bool
     normalised: bool  # what a step gives are log-probabilities already
@@ -72,6 +77,16 @@ class Request:
     @property
     def sentences(self) -> int:
         return len(self.max_lengths)
+
+    @cached_property
+    def listed_BV(self) -> Tensor | None:
+        """True where a token is on its sentence's list, up to the last that is on any; None: all are."""
+        if self.shortlists is None:
+            return None
+        listed_BV = torch.zeros(self.sentences, 1 + max(map(max, self.shortlists)), dtype=torch.bool)
+        for row, tokens in enumerate(self.shortlists):
+            listed_BV[row, list(tokens)] = True
+        return listed_BV.to(self.device)
 
 
 def nothing_else(request: Request) -> PlainRules | None:
@@ -120,6 +135,7 @@ def require_fit(
     max_lengths: Sequence[int],
     sentence_keys: Sequence[int] | None,
     source_valid_BS: Tensor | None,
+    shortlists: Sequence[Sequence[int]] | None,
 ) -> None:
     """Refuses arguments that do not fit each other.
 
@@ -127,6 +143,10 @@ def require_fit(
         InputError: says which, and what would fit.
     """
     _require_one_each("max_lengths", len(max_lengths), sentences)
+    if settings.shortlist and shortlists is None:
+        raise InputError("search.shortlist is for translators, whose sources say what may be written; leave it out")
+    if shortlists is not None:
+        _require_one_each("shortlists", len(shortlists), sentences)
     if min(max_lengths) < 1:
         raise InputError(f"max_lengths holds {min(max_lengths)}; a target has at least 1 token, its <eos>")
     if sentence_keys is not None:

@@ -36,6 +36,7 @@ def search(
     max_lengths: Sequence[int],
     rules: Sequence[Rule] = (),
     prefixes: Sequence[Sequence[int]] | None = None,
+    shortlists: Sequence[Sequence[int]] | None = None,
     want_weights: bool = False,
     sentence_keys: Sequence[int] | None = None,
     source_valid_BS: Tensor | None = None,
@@ -61,6 +62,8 @@ def search(
             hypothesis that is left no token to go on with is cut there, ``finished == "length"``.
         prefixes: for each sentence the pieces that its target starts with, whatever the rules say; they are
             part of the tokens, the log-probabilities and the score, and rules such as no-repeat see them.
+        shortlists: for each sentence the tokens that there are, ascending, ``<eos>`` among them; the model's
+            distribution is over them alone. None: all. Needed where ``settings.shortlist`` asks for it.
         want_weights: whether each hypothesis brings its attention (where the model gives any).
         sentence_keys: names of the sentences for sampling: what is drawn for a sentence depends on
             ``settings.seed`` and its key alone. None: 0, 1, 2, …
@@ -82,7 +85,7 @@ def search(
     """
     if sentences == 0:
         return []
-    require_fit(sentences, settings, max_lengths, sentence_keys, source_valid_BS)
+    require_fit(sentences, settings, max_lengths, sentence_keys, source_valid_BS, shortlists)
     request = Request(
         step=step,
         step_best=step_best,
@@ -93,6 +96,7 @@ def search(
         max_lengths=tuple(max_lengths),
         rules=all_rules(settings, rules, allow_unknown),
         prefix_BP=prefix_table(prefixes, max_lengths),
+        shortlists=None if shortlists is None else tuple(map(tuple, shortlists)),
         keys=tuple(range(sentences) if sentence_keys is None else sentence_keys),
         want_weights=want_weights,
         normalised=normalised,

@@ -21,8 +21,9 @@ from seq2see.models.seq2seq import Seq2Seq
 from seq2see.search.hypothesis import Hypothesis
 from seq2see.search.rules import ForbidWords, Rule
 from seq2see.search.search import search
+from seq2see.text.lexicon import Lexicon
 from seq2see.text.normalise import refuse_surrogates
-from seq2see.text.tokeniser import EOS, PAD, UNK, Tokeniser, TokeniserPair
+from seq2see.text.tokeniser import EOS, PAD, SOS, UNK, Tokeniser, TokeniserPair
 
 _WINDOW = 1_024  # lines read ahead, so that sentences of like length can share a batch; the order is restored
 
@@ -70,10 +71,23 @@ class Translator:
     model: Seq2Seq
     tokenisers: TokeniserPair
     max_pieces: int
+    lexicon: Lexicon | None = None
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    def shortlist(self, source: Sequence[int], prefix: Sequence[int], count: int) -> list[int]:
+        """What a translation of ``source`` that begins with ``prefix`` may be made of, lowest first.
+
+        Raises:
+            InputError: nothing is known of translations.
+        """
+        if self.lexicon is None:
+            raise InputError(
+                f"search.shortlist = {count}: this run has no short-list; `seq2see shortlist RUN` learns one"
+            )
+        return sorted({EOS, *prefix, *self.lexicon.shortlist(source, count)} - {PAD, SOS, UNK})
 
 
 def has_content(text: str) -> bool:
@@ -133,6 +147,9 @@ def decode(
                 max_lengths=[settings.max_length or _room(sources[row], prefixes[row]) for row in rows],
                 rules=rules,
                 prefixes=[prefixes[row] for row in rows],
+                shortlists=[translator.shortlist(sources[row], prefixes[row], settings.shortlist) for row in rows]
+                if settings.shortlist
+                else None,
                 want_weights=want_weights,
                 source_valid_BS=valid_BS,
                 normalised=fast is not None,

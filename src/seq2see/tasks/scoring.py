@@ -148,6 +148,7 @@ def evaluate_pairs(
 def search_signature(search: SearchSettings) -> str:
     """How answers were searched for, in the style of a score's signature."""
     kernel = f"|kernel:{search.kernel}" if search.kernel in ("bfloat16", "int8") else ""
+    kernel += f"|shortlist:{search.shortlist}" if search.shortlist else ""
     match search.method:
         case "greedy":
             return f"greedy{kernel}"

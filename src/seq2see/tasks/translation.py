@@ -15,6 +15,7 @@ from seq2see.tasks.prediction import predict as predict_texts
 from seq2see.tasks.run import View, search_settings
 from seq2see.tasks.scoring import evaluate_pairs, search_signature
 from seq2see.tasks.writer_run import WriterRun, evaluation_settings
+from seq2see.text.lexicon import Lexicon
 from seq2see.text.tokeniser import TokeniserPair
 
 
@@ -25,11 +26,12 @@ class TranslationRun(WriterRun):
     settings: TranslateSettings
     model: Seq2Seq
     tokenisers: TokeniserPair
+    lexicon: Lexicon | None = None
 
     @property
     def translator(self) -> Translator:
         """The model and its tokenisers."""
-        return Translator(self.model, self.tokenisers, self.settings.data.max_pieces)
+        return Translator(self.model, self.tokenisers, self.settings.data.max_pieces, self.lexicon)
 
     def predict(
         self,

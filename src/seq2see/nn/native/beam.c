@@ -76,22 +76,23 @@ struct front {
 /* Goes on with sentence b, whose rows are [from, to): its endings into its list, its best others into `next`. Returns 1
    where a row has no distribution or nothing to go on with. */
 static int go_on(
-    const struct beams *s, int b, int p, int C, const struct front *front, int from, int to, const float *values,
-    const int64_t *columns, struct candidate *candidates, int *found, struct front *next
+    const struct beams *s, int b, int p, int C, const struct front *front, int from, int to, struct candidate *candidates,
+    int *found, struct front *next
 ) {
     const struct writing *w = &s->writing;
     const int64_t T = w->T;
     const int most = 2 * s->W;
     int count = 0;
     for (int n = from; n < to; n++) {
-        if (!(values[(int64_t)n * C] > -INFINITY)) return 1;
+        const float *values = w->values + (int64_t)n * C;
+        if (!(values[0] > -INFINITY)) return 1;
         for (int c = 0; c < C; c++) {
-            const float log_prob = values[(int64_t)n * C + c];
+            const float log_prob = values[c];
             const double sum = front->sum[n] + (double)log_prob;
             if (!(sum > -INFINITY) || (count == most && !(sum > candidates[count - 1].sum))) break;
             int place = count < most ? count++ : most - 1;
             for (; place && candidates[place - 1].sum < sum; place--) candidates[place] = candidates[place - 1];
-            candidates[place] = (struct candidate){sum, log_prob, (int32_t)columns[(int64_t)n * C + c], n};
+            candidates[place] = (struct candidate){sum, log_prob, (int32_t)w->columns[(int64_t)n * C + c], n};
         }
     }
     const double before = worst(s, b);
@@ -128,19 +129,17 @@ int write_beams(const struct shape *s, const struct beams *beams) {
     const int B = w->step.N, D = s->D, K = D / s->H, T = w->T, most = beams->most_rows;
     const int C = 2 * beams->W < w->V ? 2 * beams->W : w->V;
     const int64_t path_room = (int64_t)most * T;
-    int32_t *numbers = malloc(4 * (2 * path_room + 4 * (int64_t)most + B + T + w->refused + 1));
-    double *sums = malloc(8 * 2 * (int64_t)most + 4 * (int64_t)most * C + 8 * (int64_t)most * C);
+    int32_t *numbers = malloc(4 * (2 * path_room + 4 * (int64_t)most + B + T));
+    double *sums = malloc(8 * 2 * (int64_t)most);
     struct candidate *candidates = malloc(sizeof *candidates * (2 * beams->W + 1));
     int failed = !numbers || !sums || !candidates;
     struct front front = {0}, next = {0};
     if (!failed) {
+        gather(s, w);
         front = (struct front){numbers, numbers + 2 * path_room, numbers + 2 * path_room + most, sums, B};
         next = (struct front){numbers + path_room, front.token + most, front.token + 2 * (int64_t)most, sums + most, 0};
-        int32_t *found = next.token + most, *rows = found + B, *never = rows + T;
-        int64_t *columns = (int64_t *)(sums + 2 * (int64_t)most);
-        float *values = (float *)(columns + (int64_t)most * C), *cache = w->cache;
-        memcpy(never, w->never, 4 * (int64_t)w->refused);
-        never[w->refused] = w->end;
+        int32_t *found = next.token + most, *rows = found + B;
+        float *cache = w->cache;
         for (int b = 0; b < B; b++) front.sentence[b] = b, front.sum[b] = 0, front.token[b] = w->start, found[b] = beams->count[b] = 0;
         const float **past = (const float **)w->step.past;
         for (int p = 0; front.N && !failed; p++) {
@@ -159,13 +158,12 @@ int write_beams(const struct shape *s, const struct beams *beams) {
             rows[p] = front.N;
             cache += (int64_t)s->L * 2 * front.N * D;
             decoder_step(s, &t);
-            const int refused = w->refused + (p < w->least);
-            foresee_best(front.N, w->V, D, t.x, w->output, w->bias, s->kind, refused, never, C, w->scores, values, columns, t.space);
+            foresee_rows(s, w, front.N, p, C, t.x, front.sentence, t.space);
             next.N = 0;
             for (int from = 0, to; from < front.N && !failed; from = to) {
                 const int b = front.sentence[from];
                 for (to = from + 1; to < front.N && front.sentence[to] == b;) to++;
-                failed = go_on(beams, b, p, C, &front, from, to, values, columns, candidates, found, &next);
+                failed = go_on(beams, b, p, C, &front, from, to, candidates, found, &next);
             }
             const struct front old = front;
             front = next;

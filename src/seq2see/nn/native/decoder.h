@@ -32,29 +32,38 @@ struct step {
     float *space;                      /* of room(shape, N, larger of P and S) floats */
 };
 
+/* For each sentence the tokens that there are, `end` among them, ascending; a list begins at a whole panel. */
+struct lists {
+    const int32_t *tokens, *first, *count, *end; /* [B + 1]: panel of a list's begin; [B]: tokens, and where `end` is */
+    void *weights;                               /* to be filled: the output layer of each list */
+    float *biases;
+};
+
 struct writing {
     struct step step;            /* N, S, B, memory, first; the rest is filled in here */
     int32_t V, T, start, end;    /* vocabulary, positions at most, the tokens before the first and after the last */
     int32_t refused, least;      /* how many tokens are never written; how many at least stand before `end` */
     float scale;                 /* of an embedding, before a position is added */
-    const int32_t *never;
+    const int32_t *never;        /* `end` stands behind them */
     const float *embedding;      /* [V, D] */
     const float *positions;      /* [T, D], or null */
     const float *cosine, *sine;  /* [T, K / 2], or null */
     const void *output;          /* packed [V, D] */
     const float *bias;
     const int32_t *limits;       /* [N]: tokens at most, `end` included */
+    const struct lists *lists;   /* null: any token may be written */
     float *cache;                /* [T, L, 2, N, D] */
     int32_t *rows;               /* [T + N * (T + 2)], to work in */
-    float *scores;               /* [BLOCK, V] */
+    float *values;               /* the best of each row, [N, C], */
+    int64_t *columns;            /* and their tokens; greedy: one, beam: as many as it looks at */
     int32_t *tokens;             /* [N, T] */
     float *log_probs;            /* [N, T] */
     int32_t *lengths;            /* [N] */
 };
 
+void gather(const struct shape *s, const struct writing *w);
+void foresee_rows(
+    const struct shape *s, const struct writing *w, int rows, int p, int count, const float *x, const int32_t *sentence, void *space
+);
 void embed(const struct writing *w, int D, int p, int token, float *x);
 void decoder_step(const struct shape *s, const struct step *t);
-void foresee_best(
-    int N, int V, int D, const float *x, const void *packed, const float *bias, int kind, int refused, const int32_t *never,
-    int count, float *scores, float *values, int64_t *columns, void *space
-);

@@ -9,7 +9,6 @@
 #include "vectors.h"
 
 #ifdef __AVX512BF16__
-#include <immintrin.h>
 
 #define PANEL 32
 #define TILE 12   /* rows of one tile: TILE x 2 sums fill the vector registers */
@@ -166,5 +165,26 @@ static void multiply(
             }
         }
     }
+}
+
+/* The gradient of a weight [N, K] += dy [R, N] transposed times x [R, K], both rounded; a, b: room for both and a row more. */
+static inline void weight_back(
+    int64_t R, int64_t N, int64_t K, const uint16_t *dy, const uint16_t *x, float *gradient, uint16_t *a, uint16_t *b
+) {
+    pair_rows(R, N, dy, (int)N, a);
+    pair_rows(R, K, x, PANEL, b);
+    multiply(N, K, R, a, 2, 2 * N, b, 0, 0, 1, gradient, K);
+}
+
+static inline void bias_back(int64_t R, int64_t N, const float *dy, float *gradient) {
+    for (int64_t r = 0; r < R; r++, dy += N)
+        for (int64_t n = 0; n < N; n += LANES) store(gradient + n, load(gradient + n) + load(dy + n));
+}
+
+/* The next so many bytes of a room. */
+static inline char *taken(char **at, int64_t bytes) {
+    char *here = *at;
+    *at += up(bytes, 64);
+    return here;
 }
 #endif

@@ -9,7 +9,7 @@
 
 #include "attention.h"
 #include "decoder.h"
-#include "products.h"
+#include "scores.h"
 
 static int64_t wide(const struct shape *s) { return s->F > 3 * s->D ? s->F : 3 * s->D; }
 
@@ -21,7 +21,7 @@ struct space {
 
 /* How many floats the space for N rows holds, each of which looks at `longest` positions at most. */
 int64_t room(const struct shape *s, int N, int longest) {
-    return (int64_t)N * (2 * s->D + 2 * wide(s) + 8) + (longest + LANES) * (int64_t)(s->H + 4) + 64;
+    return (int64_t)N * (2 * s->D + 2 * wide(s) + 8) + weights_room(s->H, longest) + 4 * (longest + LANES) + 64;
 }
 
 static struct space divide(const struct shape *s, int N, int longest, float *at) {
@@ -30,7 +30,7 @@ static struct space divide(const struct shape *s, int N, int longest, float *at)
     space.context = space.y + (int64_t)N * s->D;
     space.wider = space.context + (int64_t)N * s->D;
     space.scores = space.wider + (int64_t)N * wide(s);
-    space.narrow = space.scores + most * s->H;
+    space.narrow = space.scores + weights_room(s->H, longest);
     space.keys = (const float **)(((uintptr_t)(space.narrow + (int64_t)N * (wide(s) + 4)) + 15) & ~(uintptr_t)15);
     space.values = space.keys + most;
     return space;
@@ -134,7 +134,7 @@ void decoder_step(const struct shape *s, const struct step *t) {
             product(N, D, D, in, layer->cross, 0, at.wider, 0, 0, s->kind, at.narrow);
             for (int n = 0; n < N; n++) {
                 const int b = t->sentence[n], count = t->first[b + 1] - t->first[b];
-                const int64_t rows = t->first[t->B], padded = (count + LANES - 1) / LANES * LANES;
+                const int64_t rows = t->first[t->B];
                 const float *first = t->memory + (2 * l * rows + t->first[b]) * D;
                 for (int p = 0; p < count; p++) {
                     at.keys[p] = first + (int64_t)p * D;
@@ -145,7 +145,7 @@ void decoder_step(const struct shape *s, const struct step *t) {
                 if (t->weights)
                     for (int h = 0; h < s->H; h++) {
                         float *w = t->weights + (((int64_t)n * s->L + l) * s->H + h) * t->S;
-                        for (int p = 0; p < t->S; p++) w[p] = p < count ? at.scores[h * padded + p] : 0;
+                        for (int p = 0; p < t->S; p++) w[p] = p < count ? at.scores[weight_at(s->H, count, h, p)] : 0;
                     }
             }
             add(s, N, D, at.context, layer->cross_out, 0, layer->cross_scale, layer->cross_shift, t->x, &at);
@@ -155,89 +155,46 @@ void decoder_step(const struct shape *s, const struct step *t) {
     if (s->last_scale) normalise(N, D, t->x, s->last_scale, s->last_shift, s->epsilon, t->x);
 }
 
-/* Logits less their log-sum-exp, in place. */
-static void log_softmax(float *x, int N, int V) {
-    for (int n = 0; n < N; n++, x += V) {
-        vec m = all(-INFINITY), s = all(0);
-        int v = 0;
-        for (; v + LANES <= V; v += LANES) m = larger(load(x + v), m);
-        float highest = highest_of(m), total = 0;
-        for (; v < V; v++) highest = x[v] > highest ? x[v] : highest;
-        for (v = 0; v + LANES <= V; v += LANES) s += exponential(load(x + v) - highest);
-        total = sum(s);
-        for (; v < V; v++) total += expf(x[v] - highest);
-        /* No number, or none above minus infinity: the whole row is no number, as in PyTorch. */
-        const float less = highest + logf(total);
-        for (v = 0; v + LANES <= V; v += LANES) store(x + v, load(x + v) - less);
-        for (; v < V; v++) x[v] -= less;
-    }
-}
-
-/* Hidden states [N, D] to log-probabilities [N, V]; `space`: BLOCK x (D + 4) floats. */
-void foresee(int N, int V, int D, const float *x, const void *packed, const float *bias, float *y, int kind, void *space) {
-    for (int n = 0; n < N; n += BLOCK) {
-        const int rows = N - n < BLOCK ? N - n : BLOCK;
-        product(rows, V, D, x + (int64_t)n * D, packed, bias, y + (int64_t)n * V, 0, 0, kind, space);
-        log_softmax(y + (int64_t)n * V, rows, V);
-    }
-}
-
-/* The `count` (at most 64) largest values of each row, largest first; of equal ones the lower columns, in their order. */
-void largest(const float *x, int N, int V, int count, float *values, int64_t *columns) {
-    for (int n = 0; n < N; n++, x += V, values += count, columns += count) {
-        int found = 0;
-        float least = -INFINITY;
-        for (int v = 0; v < V;) {
-            if (found == count && v + 4 * LANES <= V) {
-                const vec a = larger(load(x + v), load(x + v + LANES));
-                const vec b = larger(load(x + v + 2 * LANES), load(x + v + 3 * LANES));
-                if (!any(larger(a, b) > least)) {
-                    v += 4 * LANES;
-                    continue;
-                }
-            }
-            if (found == count && v + LANES <= V && !any(load(x + v) > least)) {
-                v += LANES;
-                continue;
-            }
-            const int end = v + LANES < V ? v + LANES : V;
-            for (; v < end; v++) {
-                const float at = x[v];
-                if (found == count && !(at > least)) continue;
-                int place = found < count ? found++ : count - 1;
-                for (; place > 0 && values[place - 1] < at; place--) {
-                    values[place] = values[place - 1];
-                    columns[place] = columns[place - 1];
-                }
-                values[place] = at;
-                columns[place] = v;
-                least = values[found - 1];
-            }
+/* The output layer of each list: the columns of the whole one, side by side. */
+void gather(const struct shape *s, const struct writing *w) {
+    const struct lists *l = w->lists;
+    if (!l) return;
+    const int64_t panel = panel_bytes(s->D, s->kind), across = panel / (4 * PANEL);
+    for (int b = 0; b < w->step.N; b++)
+        for (int i = 0; i < l->count[b]; i++) {
+            const int64_t at = (int64_t)l->first[b] * PANEL + i;
+            const int token = l->tokens[at];
+            const uint32_t *from = (const uint32_t *)((const char *)w->output + token / PANEL * panel) + token % PANEL;
+            uint32_t *to = (uint32_t *)((char *)l->weights + at / PANEL * panel) + i % PANEL;
+            for (int64_t k = 0; k < across; k++) to[k * PANEL] = from[k * PANEL];
+            l->biases[at] = w->bias[token];
         }
-    }
 }
 
-/* Which are refused is settled before the best are chosen. */
-static void refuse(float *scores, int count, const int32_t *never) {
-    for (int k = 0; k < count; k++) scores[never[k]] = -INFINITY;
-}
-
-/* The same, but only the `count` best log-probabilities of each row [N, count] and their columns, none of `never`; all of
-   them no numbers where the row has no distribution. `scores`: BLOCK x V floats. */
-void foresee_best(
-    int N, int V, int D, const float *x, const void *packed, const float *bias, int kind, int refused, const int32_t *never,
-    int count, float *scores, float *values, int64_t *columns, void *space
+/* The `count` best tokens of each row at position p; rows of a sentence lie side by side. */
+void foresee_rows(
+    const struct shape *s, const struct writing *w, int rows, int p, int count, const float *x, const int32_t *sentence, void *space
 ) {
-    for (int from = 0; from < N; from += BLOCK) {
-        const int rows = N - from < BLOCK ? N - from : BLOCK;
-        foresee(rows, V, D, x + (int64_t)from * D, packed, bias, scores, kind, space);
-        for (int n = 0; n < rows; n++) {
-            float *row = scores + (int64_t)n * V, *best = values + (int64_t)(from + n) * count;
-            const float first = row[0];
-            refuse(row, refused, never);
-            largest(row, 1, V, count, best, columns + (int64_t)(from + n) * count);
-            for (int c = 0; first != first && c < count; c++) best[c] = first;
-        }
+    const int end_too = p < w->least, D = s->D;
+    const struct lists *l = w->lists;
+    if (!l) {
+        foresee_best(
+            rows, w->V, D, x, w->output, w->bias, s->kind, w->refused + end_too, w->never, count, w->values, w->columns, space
+        );
+        return;
+    }
+    const int64_t panel = panel_bytes(D, s->kind);
+    for (int from = 0, to; from < rows; from = to) {
+        const int b = sentence[from];
+        for (to = from + 1; to < rows && sentence[to] == b;) to++;
+        const int64_t first = l->first[b];
+        float *values = w->values + (int64_t)from * count;
+        int64_t *columns = w->columns + (int64_t)from * count;
+        foresee_best(
+            to - from, l->count[b], D, x + (int64_t)from * D, (const char *)l->weights + first * panel, l->biases + first * PANEL,
+            s->kind, end_too, l->end + b, count, values, columns, space
+        );
+        for (int c = 0; c < (to - from) * count; c++) columns[c] = l->tokens[first * PANEL + columns[c]];
     }
 }
 
@@ -252,7 +209,7 @@ void embed(const struct writing *w, int D, int p, int token, float *x) {
 /* The likeliest token of each row again and again, until it ends; of equally likely ones the lowest. 0: done; 1: some
    row's scores are no distribution, or leave it nothing to write. */
 int write_greedily(const struct shape *s, const struct writing *w) {
-    const int N = w->step.N, D = s->D, K = D / s->H, V = w->V, T = w->T;
+    const int N = w->step.N, D = s->D, K = D / s->H, T = w->T;
     int32_t *path = w->rows + T, *slot = path + (int64_t)N * T, *sentence = slot + N;
     const float **past = (const float **)w->step.past;
     struct step t = w->step;
@@ -261,6 +218,7 @@ int write_greedily(const struct shape *s, const struct writing *w) {
     t.path = path;
     t.sentence = sentence;
     for (int n = 0; n < N; n++) slot[n] = sentence[n] = n, w->lengths[n] = 0;
+    gather(s, w);
     float *cache = w->cache;
     for (int p = 0, rows = N; rows; p++) {
         for (int n = 0; n < rows; n++) {
@@ -276,33 +234,19 @@ int write_greedily(const struct shape *s, const struct writing *w) {
         w->rows[p] = rows;
         cache += (int64_t)s->L * 2 * rows * D;
         decoder_step(s, &t);
+        foresee_rows(s, w, rows, p, 1, t.x, sentence, t.space);
         int left = 0;
-        for (int from = 0; from < rows; from += BLOCK) {
-            const int some = rows - from < BLOCK ? rows - from : BLOCK;
-            foresee(some, V, D, t.x + (int64_t)from * D, w->output, w->bias, w->scores, s->kind, t.space);
-            for (int i = 0; i < some; i++) {
-                float *scores = w->scores + (int64_t)i * V;
-                if (scores[0] != scores[0]) return 1;
-                refuse(scores, w->refused, w->never);
-                if (p < w->least) scores[w->end] = -INFINITY;
-                int best = 0;
-                vec m = all(-INFINITY);
-                int v = 0;
-                for (; v + LANES <= V; v += LANES) m = larger(load(scores + v), m);
-                float highest = highest_of(m);
-                for (; v < V; v++) highest = scores[v] > highest ? scores[v] : highest;
-                if (highest == -INFINITY) return 1;
-                while (scores[best] != highest) best++;
-                const int n = from + i, own = slot[n];
-                w->tokens[(int64_t)own * T + p] = best;
-                w->log_probs[(int64_t)own * T + p] = highest;
-                w->lengths[own] = p + 1;
-                if (best == w->end || p + 1 >= w->limits[own]) continue;
-                if (left < n) memcpy(path + (int64_t)left * T, path + (int64_t)n * T, 4 * p);
-                path[(int64_t)left * T + p] = n;
-                slot[left] = own;
-                sentence[left++] = sentence[n];
-            }
+        for (int n = 0; n < rows; n++) {
+            const int own = slot[n], best = (int)w->columns[n];
+            if (!(w->values[n] > -INFINITY)) return 1;
+            w->tokens[(int64_t)own * T + p] = best;
+            w->log_probs[(int64_t)own * T + p] = w->values[n];
+            w->lengths[own] = p + 1;
+            if (best == w->end || p + 1 >= w->limits[own]) continue;
+            if (left < n) memcpy(path + (int64_t)left * T, path + (int64_t)n * T, 4 * p);
+            path[(int64_t)left * T + p] = n;
+            slot[left] = own;
+            sentence[left++] = sentence[n];
         }
         rows = left;
     }

@@ -63,6 +63,12 @@ class Step(ctypes.Structure):
     ]
 
 
+class Lists(ctypes.Structure):
+    """``struct lists`` of decoder.h."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("tokens", "first", "count", "end", "weights", "biases")]
+
+
 class Writing(ctypes.Structure):
     """``struct writing`` of kernels.c."""
 
@@ -73,8 +79,8 @@ class Writing(ctypes.Structure):
         *(
             (name, ctypes.c_void_p)
             for name in (
-                *("never", "embedding", "positions", "cosine", "sine", "output", "bias", "limits", "cache", "rows"),
-                *("scores", "tokens", "log_probs", "lengths"),
+                *("never", "embedding", "positions", "cosine", "sine", "output", "bias", "limits", "lists", "cache"),
+                *("rows", "values", "columns", "tokens", "log_probs", "lengths"),
             )
         ),
     ]

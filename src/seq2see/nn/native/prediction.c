@@ -43,12 +43,27 @@ static int64_t together(int64_t V) {
     return rows < ROWS ? ROWS : rows > 4 * ROWS ? 4 * ROWS : rows;
 }
 
-static int64_t up_bytes(int64_t bytes) { return up(bytes, 64); }
+struct work {
+    uint16_t *lines, *pairs, *hidden, *scaled, *scaled_pairs;
+    float *products;
+};
+
+static struct work work_at(const struct prediction *p, char **at) {
+    const int64_t D = p->D, V = up(p->V, PANEL), most = together(p->V);
+    struct work w;
+    w.lines = (uint16_t *)taken(at, 2 * ROWS * V);
+    w.pairs = (uint16_t *)taken(at, 2 * most * V);
+    w.hidden = (uint16_t *)taken(at, 2 * ROWS * D);
+    w.scaled = (uint16_t *)taken(at, 2 * most * (D + LANES));
+    w.scaled_pairs = (uint16_t *)taken(at, 2 * most * (D + LANES));
+    w.products = (float *)taken(at, 4 * ROWS * D);
+    return w;
+}
 
 int64_t prediction_space(const struct prediction *p) {
-    const int64_t D = p->D, V = up(p->V, PANEL), rows = together(p->V);
-    return up_bytes(2 * ROWS * V) + up_bytes(2 * rows * V) + up_bytes(2 * ROWS * D) + 2 * up_bytes(2 * rows * (D + LANES)) +
-           up_bytes(4 * ROWS * D);
+    char *at = 0;
+    work_at(p, &at);
+    return at - (char *)0;
 }
 
 struct rows {
@@ -106,13 +121,8 @@ static int exponentials_of(
 
 void predict(const struct prediction *p) {
     const int64_t D = p->D, V = up(p->V, PANEL), most = together(p->V), wider = D + LANES;
-    char *at = p->space;
-    uint16_t *lines = (uint16_t *)at;
-    uint16_t *pairs = (uint16_t *)(at += up_bytes(2 * ROWS * V));
-    uint16_t *hidden = (uint16_t *)(at += up_bytes(2 * most * V));
-    uint16_t *scaled = (uint16_t *)(at += up_bytes(2 * ROWS * D));
-    uint16_t *scaled_pairs = (uint16_t *)(at += up_bytes(2 * most * wider));
-    float *products = (float *)(at += up_bytes(2 * most * wider));
+    char *room = p->space;
+    const struct work w = work_at(p, &room);
     memset(p->gradient, 0, 4 * (D + 1) * (int64_t)p->V);
     for (int64_t from = 0; from < p->N; from += most) {
         const int64_t end = from + most < p->N ? from + most : p->N, all_pairs = (end - from + 1) / 2;
@@ -121,24 +131,24 @@ void predict(const struct prediction *p) {
             const float *h = p->hidden + first * D;
             float shift[ROWS], gold[ROWS];
             struct rows r;
-            to_halves(count * D, h, hidden);
+            to_halves(count * D, h, w.hidden);
             for (int i = 0; i < count; i++) {
-                const float *w = p->weight + p->gold[first + i] * D;
+                const float *own = p->weight + p->gold[first + i] * D;
                 vec dot = all(0);
                 for (int d = 0; d < D; d += LANES) {
                     uint16_t numbers[LANES];
-                    _mm256_storeu_si256((__m256i *)numbers, halves(w + d));
-                    dot += wide(hidden + i * D + d) * wide(numbers);
+                    _mm256_storeu_si256((__m256i *)numbers, halves(own + d));
+                    dot += wide(w.hidden + i * D + d) * wide(numbers);
                 }
                 shift[i] = gold[i] = sum(dot) + (p->bias ? p->bias[p->gold[first + i]] : 0);
             }
-            uint16_t *here = pairs + (first - from) / 2 * 2 * PANEL;
-            if (!exponentials_of(p, count, hidden, p->bias, shift, &r, lines, here, all_pairs)) {
+            uint16_t *here = w.pairs + (first - from) / 2 * 2 * PANEL;
+            if (!exponentials_of(p, count, w.hidden, p->bias, shift, &r, w.lines, here, all_pairs)) {
                 for (int i = 0; i < count; i++) {
                     const float highest = highest_of(r.highest[i]);
                     if (highest - shift[i] > HIGHEST) shift[i] = highest;
                 }
-                exponentials_of(p, count, hidden, p->bias, shift, &r, lines, here, all_pairs);
+                exponentials_of(p, count, w.hidden, p->bias, shift, &r, w.lines, here, all_pairs);
             }
             for (int i = 0; i < count; i++) {
                 const int64_t y = p->gold[first + i], row = first - from + i;
@@ -146,28 +156,28 @@ void predict(const struct prediction *p) {
                 const float share = expf(gold[i] - shift[i]) / total;
                 p->loss[first + i] = (shift[i] - gold[i]) + logf(total) + p->smoothing * (gold[i] - mean);
                 p->coefficient[first + i] = share - (1 - p->smoothing);
-                lines[i * V + y] = 0;
-                pairs[y / PANEL * PANEL * 2 * all_pairs + row / 2 * 2 * PANEL + y % PANEL * 2 + row % 2] = 0;
-                uint16_t *to = scaled + row * wider;
+                w.lines[i * V + y] = 0;
+                w.pairs[y / PANEL * PANEL * 2 * all_pairs + row / 2 * 2 * PANEL + y % PANEL * 2 + row % 2] = 0;
+                uint16_t *to = w.scaled + row * wider;
                 for (int64_t d = 0; d < D; d += LANES)
                     _mm256_storeu_si256((__m256i *)(to + d), (__m256i)_mm512_cvtneps_pbh((__m512)(load(h + i * D + d) / total)));
                 memset(to + D, 0, 2 * LANES);
                 to[D] = half(1 / total);
                 r.sums[i] = all(1 / total);
             }
-            multiply(count, D, p->V, lines, V, 2, p->back, 0, 0, 0, products, D);
+            multiply(count, D, p->V, w.lines, V, 2, p->back, 0, 0, 0, w.products, D);
             for (int i = 0; i < count; i++) {
-                const float *w = p->weight + p->gold[first + i] * D;
+                const float *own = p->weight + p->gold[first + i] * D;
                 for (int64_t d = 0; d < D; d += LANES)
                     store(
                         p->hidden_gradient + (first + i) * D + d,
-                        load(products + i * D + d) * r.sums[i] + load(w + d) * p->coefficient[first + i] -
+                        load(w.products + i * D + d) * r.sums[i] + load(own + d) * p->coefficient[first + i] -
                             load(p->mean + d) * p->smoothing
                     );
             }
         }
-        pair_rows(end - from, wider, scaled, (int)wider, scaled_pairs);
-        multiply(D + 1, p->V, end - from, scaled_pairs, 2, 2 * wider, pairs, 0, 0, 1, p->gradient, p->V);
+        pair_rows(end - from, wider, w.scaled, (int)wider, w.scaled_pairs);
+        multiply(D + 1, p->V, end - from, w.scaled_pairs, 2, 2 * wider, w.pairs, 0, 0, 1, p->gradient, p->V);
     }
 }
 

@@ -6,10 +6,6 @@
 
 #include "vectors.h"
 
-#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
-#include <immintrin.h>
-#endif
-
 #define PANEL 32
 #define BLOCK 96 /* rows whose inputs stay in the nearest cache while the panels pass by */
 #if defined(__AVX512F__)
@@ -87,6 +83,8 @@ void pack(const float *weight, int N, int K, void *packed, int kind) {
     }
 }
 
+#define TILE_ROWS 12 /* rows of the largest tile on any machine */
+
 /* Rows that tiles are compiled for; what is left over takes several. */
 static int tile_of(int rows) { return rows >= TILE ? TILE : rows >= 8 ? 8 : rows >= 5 ? 5 : rows == 3 ? 2 : rows; }
 
@@ -105,7 +103,7 @@ static int tile_of(int rows) { return rows >= TILE ? TILE : rows >= 8 ? 8 : rows
 #define UNROLLED _Pragma("GCC unroll 12")
 
 INLINE tile_single(int rows, int K, const float *x, const float *w, float *out) {
-    vec sums[12][2];
+    vec sums[TILE_ROWS][2];
     UNROLLED for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = all(0);
     for (int k = 0; k < K; k++, w += PANEL) {
         const vec w0 = load(w), w1 = load(w + LANES);
@@ -120,7 +118,7 @@ INLINE tile_single(int rows, int K, const float *x, const float *w, float *out) 
 
 #ifdef __AVX512BF16__
 INLINE tile_half(int rows, int K, const uint16_t *x, const uint16_t *w, float *out) {
-    __m512 sums[12][2];
+    __m512 sums[TILE_ROWS][2];
     UNROLLED for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = _mm512_setzero_ps();
     for (int k = 0; k < K; k += 2, w += 2 * PANEL) {
         const __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + PANEL);
@@ -144,9 +142,10 @@ static inline __m512i add_products(__m512i sums, __m512i x, __m512i w) {
     return sums;
 }
 
-/* x: four neighbouring inputs as one number, each with 128 added; K a multiple of four. */
-INLINE tile_bytes(int rows, int K, const uint8_t *x, const int8_t *w, int32_t *out) {
-    __m512i sums[12][2];
+/* x: four neighbouring inputs as one number, each with 128 added; K a multiple of four. The sums, less what the 128 have
+   added, are brought to scale by those of outputs and rows. */
+INLINE tile_bytes(int rows, int K, const uint8_t *x, const float *factors, const int8_t *w, float *out) {
+    __m512i sums[TILE_ROWS][2];
     UNROLLED for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = _mm512_setzero_si512();
     for (int k = 0; k < K; k += 4, w += 4 * PANEL) {
         const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 2 * PANEL);
@@ -158,20 +157,102 @@ INLINE tile_bytes(int rows, int K, const uint8_t *x, const int8_t *w, int32_t *o
             sums[i][1] = add_products(sums[i][1], values, w1);
         }
     }
-    UNROLLED for (int i = 0; i < rows; i++)
-        _mm512_storeu_si512(out + i * PANEL, sums[i][0]), _mm512_storeu_si512(out + i * PANEL + LANES, sums[i][1]);
+    for (int h = 0; h < 2; h++) {
+        const vec scales = load((const float *)w + h * LANES);
+        const __m512i less = _mm512_loadu_si512((const float *)w + PANEL + h * LANES);
+        UNROLLED for (int i = 0; i < rows; i++)
+            store(out + i * PANEL + h * LANES, (vec)_mm512_cvtepi32_ps(_mm512_sub_epi32(sums[i][h], less)) * (scales * factors[i]));
+    }
 }
 
-/* Sums of bytes to numbers: less what the 128 have added, times the scales of output and row. */
-static __attribute__((noinline)) void to_numbers(int rows, const float *scales, const float *factors, const int32_t *in, float *out) {
-    const int32_t *less = (const int32_t *)(scales + PANEL);
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < PANEL; j += LANES) {
-            const __m512i whole = _mm512_sub_epi32(_mm512_loadu_si512(in + i * PANEL + j), _mm512_loadu_si512(less + j));
-            store(out + i * PANEL + j, (vec)_mm512_cvtepi32_ps(whole) * (load(scales + j) * factors[i]));
+/* x [M, K] to bytes, rows of `inputs`, and the rows' scales. A row that holds no number has a scale that is none. */
+static void to_bytes(int M, int K, int inputs, const float *x, uint8_t *bytes, float *factors) {
+    const __m512i sign = _mm512_set1_epi32((int32_t)0x80000000);
+    for (int m = 0; m < M; m++, x += K, bytes += inputs) {
+        /* Without their signs numbers are in order as integers are, and what is none is above them. */
+        __m512i sizes = _mm512_setzero_si512();
+        for (int k = 0; k < K; k += LANES) {
+            const __mmask16 some = K - k < LANES ? (__mmask16)((1u << (K - k)) - 1) : 0xffff;
+            sizes = _mm512_max_epu32(sizes, _mm512_andnot_si512(sign, _mm512_maskz_loadu_epi32(some, x + k)));
         }
+        const uint32_t bits = _mm512_reduce_max_epu32(sizes);
+        float most;
+        memcpy(&most, &bits, 4);
+        const __m512 factor = _mm512_set1_ps(most > 0 ? 127 / most : 0);
+        factors[m] = most / 127 + (most - most);
+        for (int k = 0; k < inputs; k += LANES) {
+            const int left = K - k < LANES ? K - k : LANES, whole = inputs - k < LANES ? inputs - k : LANES;
+            const __mmask16 some = left > 0 ? (__mmask16)((1u << left) - 1) : 0, room = (__mmask16)((1u << whole) - 1);
+            const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(some, x + k), factor));
+            _mm_mask_storeu_epi8(bytes + k, room, _mm512_cvtepi32_epi8(_mm512_add_epi32(rounded, _mm512_set1_epi32(128))));
+        }
+    }
 }
 #endif
+
+/* The rows of a product as its tiles read them. */
+struct inputs {
+    int K, kind, stride; /* stride: numbers of a row in BYTES */
+    const void *numbers;
+    const float *factors;
+};
+
+/* x [M, K]; `space`: room for M x (K + 4) numbers of 4 bytes, but for SINGLE. */
+static struct inputs inputs_of(int M, int K, const float *x, int kind, void *space) {
+    struct inputs in = {.K = K, .kind = kind, .stride = (K + 3) / 4 * 4, .numbers = x};
+    (void)M, (void)space;
+#ifdef __AVX512BF16__
+    if (kind == HALF) {
+        const int64_t count = (int64_t)M * K;
+        uint16_t *halves = space;
+        int64_t i = 0;
+        for (; i + LANES <= count; i += LANES)
+            _mm256_storeu_si256((__m256i *)(halves + i), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i)));
+        for (; i < count; i++) halves[i] = shortened(x[i]);
+        in.numbers = halves;
+    }
+#endif
+#ifdef __AVX512VNNI__
+    if (kind == BYTES) {
+        float *factors = space;
+        uint8_t *bytes = (uint8_t *)(factors + M);
+        to_bytes(M, K, in.stride, x, bytes, factors);
+        in.numbers = bytes, in.factors = factors;
+    }
+#endif
+    return in;
+}
+
+/* Sums [rows, PANEL] of the rows from m on, as many as a tile takes of those left, times a panel; returns how many. */
+static int tile_sums(const struct inputs *in, int m, int left, const void *w, float *sums) {
+    const int rows = tile_of(left), K = in->K;
+    const int64_t first = (int64_t)m * K;
+    switch (in->kind) {
+#ifdef __AVX512BF16__
+    case HALF: {
+        const uint16_t *x = (const uint16_t *)in->numbers + first;
+#define HALVES(R) tile_half(R, K, x, w, sums)
+        TILES(HALVES)
+        break;
+    }
+#endif
+#ifdef __AVX512VNNI__
+    case BYTES: {
+        const uint8_t *x = (const uint8_t *)in->numbers + (int64_t)m * in->stride;
+        const float *factors = in->factors + m;
+#define BYTEWISE(R) tile_bytes(R, in->stride, x, factors, w, sums)
+        TILES(BYTEWISE)
+        break;
+    }
+#endif
+    default: {
+        const float *x = (const float *)in->numbers + first;
+#define SINGLES(R) tile_single(R, K, x, w, sums)
+        TILES(SINGLES)
+    }
+    }
+    return rows;
+}
 
 /* Sums [rows, PANEL] to their place: bias (or null), relu, `add` to what is there. */
 static __attribute__((noinline)) void put(
@@ -195,95 +276,21 @@ static __attribute__((noinline)) void put(
     }
 }
 
-#ifdef __AVX512VNNI__
-/* x [M, K] to bytes, rows of `inputs`, and the rows' scales. A row that holds no number has a scale that is none. */
-static void to_bytes(int M, int K, int inputs, const float *x, uint8_t *bytes, float *factors) {
-    for (int m = 0; m < M; m++, x += K, bytes += inputs) {
-        vec sizes = all(0), apart = all(0);
-        int at = 0;
-        for (; at + LANES <= K; at += LANES) {
-            const vec v = load(x + at);
-            sizes = larger(larger(v, -v), sizes);
-            apart += v - v;
-        }
-        float most = highest_of(sizes), wrong = sum(apart);
-        for (; at < K; at++) {
-            most = fabsf(x[at]) > most ? fabsf(x[at]) : most;
-            wrong += x[at] - x[at];
-        }
-        const float factor = most > 0 ? 127 / most : 0;
-        factors[m] = most / 127 + wrong;
-        for (int k = 0; k < inputs; k += LANES) {
-            const int left = K - k < LANES ? K - k : LANES, whole = inputs - k < LANES ? inputs - k : LANES;
-            const __mmask16 some = left > 0 ? (__mmask16)((1u << left) - 1) : 0, room = (__mmask16)((1u << whole) - 1);
-            const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(some, x + k), _mm512_set1_ps(factor));
-            const __m512i rounded = _mm512_add_epi32(_mm512_cvtps_epi32(scaled), _mm512_set1_epi32(128));
-            _mm_mask_storeu_epi8(bytes + k, room, _mm512_cvtepi32_epi8(rounded));
-        }
-    }
-}
-#endif
-
-/* y [M, N] = x [M, K] times the packed weight, plus bias (padded to panels, or null); `add`: y += instead.
-   `space`: room for M x (K + 4) numbers of 4 bytes, but for SINGLE. */
+/* y [M, N] = x [M, K] times the packed weight, plus bias (padded to panels, or null); `add`: y += instead. `space`: as of
+   inputs_of. */
 static void product(
     int M, int N, int K, const float *x, const void *packed, const float *bias, float *y, int relu, int add, int kind, void *space
 ) {
     const int64_t stride = panel_bytes(K, kind);
-    (void)space;
-#ifdef __AVX512BF16__
-    if (kind == HALF) {
-        const int64_t count = (int64_t)M * K;
-        int64_t i = 0;
-        for (; i + LANES <= count; i += LANES)
-            _mm256_storeu_si256(
-                (__m256i *)((uint16_t *)space + i), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i))
-            );
-        for (; i < count; i++) ((uint16_t *)space)[i] = shortened(x[i]);
-    }
-#endif
-#ifdef __AVX512VNNI__
-    const int inputs = (K + 3) / 4 * 4;
-    float *factors = space;
-    uint8_t *bytes = (uint8_t *)(factors + M);
-    if (kind == BYTES) to_bytes(M, K, inputs, x, bytes, factors);
-#endif
+    const struct inputs in = inputs_of(M, K, x, kind, space);
     for (int block = 0; block < M; block += BLOCK) {
         const int end = block + BLOCK < M ? block + BLOCK : M;
         for (int n = 0; n < N; n += PANEL) {
-            const int columns = N - n;
-            const float *b = bias ? bias + n : 0;
             const void *w = (const char *)packed + n / PANEL * stride;
             for (int m = block, rows; m < end; m += rows) {
-                rows = tile_of(end - m);
-                float sums[12 * PANEL];
-                switch (kind) {
-#ifdef __AVX512BF16__
-                case HALF: {
-                    const uint16_t *in = (uint16_t *)space + (int64_t)m * K;
-#define HALVES(R) tile_half(R, K, in, w, sums)
-                    TILES(HALVES)
-                    break;
-                }
-#endif
-#ifdef __AVX512VNNI__
-                case BYTES: {
-                    int32_t whole[12 * PANEL];
-                    const uint8_t *in = bytes + (int64_t)m * inputs;
-#define BYTEWISE(R) tile_bytes(R, inputs, in, w, whole)
-                    TILES(BYTEWISE)
-                    const float *scales = (const float *)((const char *)w + (int64_t)inputs * PANEL);
-                    to_numbers(rows, scales, factors + m, whole, sums);
-                    break;
-                }
-#endif
-                default: {
-                    const float *in = x + (int64_t)m * K;
-#define SINGLES(R) tile_single(R, K, in, w, sums)
-                    TILES(SINGLES)
-                }
-                }
-                put(rows, sums, b, y + (int64_t)m * N + n, N, columns, relu, add);
+                float sums[TILE_ROWS * PANEL];
+                rows = tile_sums(&in, m, end - m, w, sums);
+                put(rows, sums, bias ? bias + n : 0, y + (int64_t)m * N + n, N, N - n, relu, add);
             }
         }
     }

@@ -61,12 +61,6 @@ void recurrence_pack(const struct layer *l) {
     panels_of_rows(G, l->D, l->hidden_weight, p.hidden_back);
 }
 
-static char *taken(char **at, int64_t bytes) {
-    char *here = *at;
-    *at += up(bytes, 64);
-    return here;
-}
-
 /* Kept from the way forward to the way back. `new`: a GRU's hidden part of its new state, before the reset. */
 struct kept {
     uint16_t *x, *before; /* inputs, and the states before each step, rounded */
@@ -155,6 +149,12 @@ static void step_row(int cell, int64_t D, float *gates, const float *own, const 
 
 static int going_on(const struct reading *r, int t) { return t < r->T ? r->first[t + 1] - r->first[t] : 0; }
 
+/* A sentence's state before step t: of those kept, or the caller's. */
+static const float *before_step(const struct reading *r, const float *kept, const float *start, int t, int b) {
+    const int64_t D = r->layer->D;
+    return t ? kept + (r->first[t - 1] + b) * D : start + r->sentence[b] * D;
+}
+
 void recurrence_forward(const struct reading *r) {
     const struct layer *l = r->layer;
     const int64_t D = l->D, E = l->E, G = gates_of(l), R = r->first[r->T];
@@ -168,18 +168,14 @@ void recurrence_forward(const struct reading *r) {
     multiply(R, G, E, k.x, E, 2, p.input, bias, 0, 0, k.gates, G);
     for (int t = 0; t < r->T; t++) {
         const int n = going_on(r, t);
-        const int64_t now = r->first[t], then = t ? r->first[t - 1] : 0;
+        const int64_t now = r->first[t];
         uint16_t *before = k.before + now * D;
-        for (int b = 0; b < n; b++) {
-            const float *h = t ? k.h + (then + b) * D : r->h + r->sentence[b] * D;
-            to_halves(D, h, before + b * D);
-        }
+        for (int b = 0; b < n; b++) to_halves(D, before_step(r, k.h, r->h, t, b), before + b * D);
         if (l->cell == GRU) multiply(n, G, D, before, D, 2, p.hidden, l->hidden_bias, 0, 0, s.step, G);
         else multiply(n, G, D, before, D, 2, p.hidden, 0, 0, 1, k.gates + now * G, G);
         for (int b = 0; b < n; b++) {
             const int64_t row = now + b, sentence = r->sentence[b];
-            const float *h = t ? k.h + (then + b) * D : r->h + sentence * D;
-            const float *c = !k.c ? 0 : t ? k.c + (then + b) * D : r->c + sentence * D;
+            const float *h = before_step(r, k.h, r->h, t, b), *c = k.c ? before_step(r, k.c, r->c, t, b) : 0;
             step_row(
                 l->cell, D, k.gates + row * G, s.step + b * G, h, c, k.new ? k.new + row * D : 0, k.c ? k.c + row * D : 0, k.h + row * D
             );
@@ -224,17 +220,6 @@ static void step_row_back(
     }
 }
 
-static void weight_back(int64_t R, int64_t N, int64_t K, const uint16_t *dy, const uint16_t *x, float *gradient, const struct space *s) {
-    pair_rows(R, N, dy, (int)N, s->a);
-    pair_rows(R, K, x, PANEL, s->b);
-    multiply(N, K, R, s->a, 2, 2 * N, s->b, 0, 0, 1, gradient, K);
-}
-
-static void bias_back(int64_t rows, int64_t G, const float *gates, float *gradient) {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t g = 0; g < G; g += LANES) store(gradient + g, load(gradient + g) + load(gates + i * G + g));
-}
-
 void recurrence_backward(const struct reading *r) {
     const struct layer *l = r->layer;
     const int64_t D = l->D, E = l->E, G = gates_of(l), R = r->first[r->T];
@@ -247,7 +232,7 @@ void recurrence_backward(const struct reading *r) {
     memset(r->gradients, 0, 4 * (G * E + G * D + 2 * G));
     for (int t = r->T - 1; t >= 0; t--) {
         const int n = going_on(r, t), later = going_on(r, t + 1);
-        const int64_t now = r->first[t], then = t ? r->first[t - 1] : 0;
+        const int64_t now = r->first[t];
         for (int b = 0; b < n; b++) {
             const int64_t row = now + b, sentence = r->sentence[b];
             float *dh = s.h + b * D, *dc = s.c + b * D;
@@ -257,8 +242,7 @@ void recurrence_backward(const struct reading *r) {
                 if (k.c) memcpy(dc, r->c_gradient + sentence * D, 4 * D);
             }
             for (int64_t d = 0; d < D; d += LANES) store(dh + d, load(dh + d) + load(given + d));
-            const float *h = t ? k.h + (then + b) * D : r->h + sentence * D;
-            const float *c = !k.c ? 0 : t ? k.c + (then + b) * D : r->c + sentence * D;
+            const float *h = before_step(r, k.h, r->h, t, b), *c = k.c ? before_step(r, k.c, r->c, t, b) : 0;
             step_row_back(
                 l->cell, D, k.gates + row * G, s.step + b * G, h, c, k.new ? k.new + row * D : 0, k.c ? k.c + row * D : 0,
                 k.h + row * D, dh, dc
@@ -279,8 +263,8 @@ void recurrence_backward(const struct reading *r) {
     if (l->cell != GRU) memcpy(hidden_bias, input_bias, 4 * G);
     const uint16_t *gates = s.hidden_gates;
     if (l->cell == GRU) to_halves(R * G, k.gates, s.gates), gates = s.gates;
-    weight_back(R, G, D, s.hidden_gates, k.before, hidden_weight, &s);
-    weight_back(R, G, E, gates, k.x, input_weight, &s);
+    weight_back(R, G, D, s.hidden_gates, k.before, hidden_weight, s.a, s.b);
+    weight_back(R, G, E, gates, k.x, input_weight, s.a, s.b);
     multiply(R, E, G, gates, G, 2, p.input_back, 0, 0, 0, s.sums, E);
     for (int64_t i = 0; i < R; i++) memcpy(r->dx + r->place[i] * E, s.sums + i * E, 4 * E);
 }

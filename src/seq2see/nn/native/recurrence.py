@@ -5,6 +5,7 @@ B sentences · T time steps · E width of the input · D width of the state · G
 
 import ctypes
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from seq2see.nn.cells import CellState
 from seq2see.nn.native.library import pointer, training_library
-from seq2see.nn.native.threads import Rooms, side_by_side
+from seq2see.nn.native.threads import Rooms, cut_like, side_by_side, summed
 from seq2see.nn.recurrent import Recurrent
 
 _CELLS = ("rnn", "gru", "lstm")
@@ -97,15 +98,7 @@ class _Layers(torch.autograd.Function):
         weights, run = ctx.saved_tensors, ctx.run
         ctx.run = None  # it works in what it kept: there is no second time
         dx_BTE, dh_BD, dc_BD, flat = run.backward(*given)
-        parts = torch.split(flat, [each.numel() for each in weights])
-        return (
-            None,
-            None,
-            dx_BTE,
-            dh_BD,
-            dc_BD,
-            *(part.view_as(each) for part, each in zip(parts, weights, strict=True)),
-        )
+        return (None, None, dx_BTE, dh_BD, dc_BD, *cut_like(flat, weights))
 
 
 class _Run:
@@ -161,14 +154,11 @@ class _Run:
         }
         dx_BTE = torch.empty_like(self.x_BTE) if self.whole else torch.zeros_like(self.x_BTE)
         dh_BD, dc_BD = torch.empty_like(self.h_BD), None if self.c_BD is None else torch.empty_like(self.c_BD)
+        tensors = {**given, "dx": dx_BTE, "dh": dh_BD, "dc": dc_BD}
         rooms = self.owner.rooms
-        others = [rooms.take(4 * self.size) for _ in self.shares[1:]]
-        flats = [torch.empty(self.size), *(each[: 4 * self.size].view(torch.float32) for each in others)]
-        self._compute("recurrence_backward", {**given, "dx": dx_BTE, "dh": dh_BD, "dc": dc_BD}, flats)
-        for flat in flats[1:]:
-            flats[0] += flat
-        rooms.give(self.packed, *self.kept, *others)
-        return dx_BTE, dh_BD, dc_BD, flats[0]
+        flat = summed(rooms, len(self.shares), self.size, partial(self._compute, "recurrence_backward", tensors))
+        rooms.give(self.packed, *self.kept)
+        return dx_BTE, dh_BD, dc_BD, flat
 
     def _compute(self, kernel: str, tensors: dict[str, Tensor | None], flats: list[Tensor]) -> None:
         rooms = [self.owner.rooms.take(size) for size in self.spaces]

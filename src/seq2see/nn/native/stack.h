@@ -93,12 +93,6 @@ static int64_t weights_room(const struct part *p, const int32_t *keys, int H) {
     return room;
 }
 
-static char *taken(char **at, int64_t bytes) {
-    char *here = *at;
-    *at += up(bytes, 64);
-    return here;
-}
-
 static struct around around_at(const struct stack *s, int64_t R, char **at) {
     struct around a;
     a.sum = (float *)taken(at, 4 * R * s->D);

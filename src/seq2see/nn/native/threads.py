@@ -1,7 +1,7 @@
 """Kernels side by side, and memory for them."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -31,3 +31,20 @@ class Rooms:
     def give(self, *rooms: Tensor) -> None:
         """They are not needed any more."""
         self._free = sorted([*self._free, *rooms], key=len)
+
+
+def summed(rooms: Rooms, count: int, size: int, compute: Callable[[list[Tensor]], None]) -> Tensor:
+    """Gradients ``[size]`` of ``count`` tasks, each of which fills numbers of its own, added up."""
+    others = [rooms.take(4 * size) for _ in range(1, count)]
+    flats = [torch.empty(size), *(each[: 4 * size].view(torch.float32) for each in others)]
+    compute(flats)
+    for flat in flats[1:]:
+        flats[0] += flat
+    rooms.give(*others)
+    return flats[0]
+
+
+def cut_like(flat: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """Numbers one after the other, as gradients of these weights."""
+    parts = torch.split(flat, [each.numel() for each in weights])
+    return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]

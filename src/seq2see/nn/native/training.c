@@ -123,18 +123,6 @@ void part_forward(const struct part *p) {
 
 /* ---- the way back ---- */
 
-/* weight gradient [N, K] += dy [R, N] transposed times x [R, K], both rounded. */
-static void weight_back(int64_t R, int64_t N, int64_t K, const uint16_t *dy, const uint16_t *x, float *gradient, const struct space *w) {
-    pair_rows(R, N, dy, (int)N, w->a);
-    pair_rows(R, K, x, PANEL, w->b);
-    multiply(N, K, R, w->a, 2, 2 * N, w->b, 0, 0, 1, gradient, K);
-}
-
-static void bias_back(int64_t R, int64_t N, const float *dy, float *gradient) {
-    for (int64_t r = 0; r < R; r++, dy += N)
-        for (int64_t n = 0; n < N; n += LANES) store(gradient + n, load(gradient + n) + load(dy + n));
-}
-
 /* The gradient of a sub-layer's update to `update`: out of that of the sum behind it, dx. */
 static void after_back(
     const struct stack *s, const struct part *p, int place, const struct around *a, const float *scale, float *dx, float *update,
@@ -185,7 +173,7 @@ void part_backward(const struct part *p) {
         after_back(s, p, 3 * l + 2, &k.feed, v[FEED_SCALE], dx, w.y, TO(FEED_SCALE), TO(FEED_SHIFT));
         bias_back(R, D, w.y, TO(OUTER_BIAS));
         to_halves(R * D, w.y, w.narrow);
-        weight_back(R, D, F, w.narrow, k.hidden, TO(OUTER), &w);
+        weight_back(R, D, F, w.narrow, k.hidden, TO(OUTER), w.a, w.b);
         multiply(R, F, D, w.narrow, D, 2, m.outer_back, 0, 0, 0, w.y, F);
         for (int64_t i = 0; i < R * F; i += LANES) {
             const __mmask16 some = _mm512_cmp_ps_mask((__m512)wide(k.hidden + i), _mm512_setzero_ps(), _CMP_GT_OQ);
@@ -193,13 +181,13 @@ void part_backward(const struct part *p) {
         }
         bias_back(R, F, w.y, TO(INNER_BIAS));
         to_halves(R * F, w.y, w.narrow);
-        weight_back(R, F, D, w.narrow, k.feed.read, TO(INNER), &w);
+        weight_back(R, F, D, w.narrow, k.feed.read, TO(INNER), w.a, w.b);
         multiply(R, D, F, w.narrow, F, 2, m.inner_back, 0, 0, 0, w.y, D);
         before_back(s, R, &k.feed, v[FEED_SCALE], w.y, dx, TO(FEED_SCALE), TO(FEED_SHIFT));
         if (M) {
             after_back(s, p, 3 * l + 1, &k.cross, v[CROSS_SCALE], dx, w.y, TO(CROSS_SCALE), TO(CROSS_SHIFT));
             to_halves(R * D, w.y, w.narrow);
-            weight_back(R, D, D, w.narrow, k.cross_context, TO(CROSS_OUTPUT), &w);
+            weight_back(R, D, D, w.narrow, k.cross_context, TO(CROSS_OUTPUT), w.a, w.b);
             multiply(R, D, D, w.narrow, D, 2, m.cross_back, 0, 0, 0, w.y, D);
             memset(w.z, 0, 8 * S * D);
             const float *row = k.cross_weights;
@@ -215,16 +203,16 @@ void part_backward(const struct part *p) {
                 row += n * wide_of(count) * s->H;
             }
             to_halves(S * 2 * D, w.z, w.narrow);
-            weight_back(S, 2 * D, M, w.narrow, memory, TO(CROSS_KEY), &w);
+            weight_back(S, 2 * D, M, w.narrow, memory, TO(CROSS_KEY), w.a, w.b);
             multiply(S, M, 2 * D, w.narrow, 2 * D, 2, m.memory_back, 0, 0, 1, p->memory_gradient, M);
             to_halves(R * D, k.query, w.narrow); /* by now their gradients */
-            weight_back(R, D, D, w.narrow, k.cross.read, TO(CROSS_QUERY), &w);
+            weight_back(R, D, D, w.narrow, k.cross.read, TO(CROSS_QUERY), w.a, w.b);
             multiply(R, D, D, w.narrow, D, 2, m.query_back, 0, 0, 0, w.y, D);
             before_back(s, R, &k.cross, v[CROSS_SCALE], w.y, dx, TO(CROSS_SCALE), TO(CROSS_SHIFT));
         }
         after_back(s, p, 3 * l, &k.own, v[OWN_SCALE], dx, w.y, TO(OWN_SCALE), TO(OWN_SHIFT));
         to_halves(R * D, w.y, w.narrow);
-        weight_back(R, D, D, w.narrow, k.context, TO(OUTPUT), &w);
+        weight_back(R, D, D, w.narrow, k.context, TO(OUTPUT), w.a, w.b);
         multiply(R, D, D, w.narrow, D, 2, m.output_back, 0, 0, 0, w.y, D);
         memset(w.z, 0, 12 * R * D);
         const float *row = k.weights;
@@ -240,7 +228,7 @@ void part_backward(const struct part *p) {
             row += n * wide_of(n) * s->H;
         }
         to_halves(R * 3 * D, w.z, w.narrow);
-        weight_back(R, 3 * D, D, w.narrow, k.own.read, TO(QUERY), &w);
+        weight_back(R, 3 * D, D, w.narrow, k.own.read, TO(QUERY), w.a, w.b);
         multiply(R, D, 3 * D, w.narrow, 3 * D, 2, m.own_back, 0, 0, 0, w.y, D);
         before_back(s, R, &k.own, v[OWN_SCALE], w.y, dx, TO(OWN_SCALE), TO(OWN_SHIFT));
 #undef TO

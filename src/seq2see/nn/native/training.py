@@ -7,6 +7,7 @@ the memory
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from seq2see.nn.native.library import pointer, training_library
-from seq2see.nn.native.threads import Rooms, side_by_side
+from seq2see.nn.native.threads import Rooms, cut_like, side_by_side, summed
 from seq2see.nn.position import Rotation
 from seq2see.nn.transformer import DecoderBlock, EncoderBlock
 
@@ -134,9 +135,7 @@ class _Blocks(torch.autograd.Function):
         ctx.run = None  # it works in what it kept: there is no second time
         gradient_RD = gradient_RD.float().contiguous().clone()
         memory_SM, flat = run.backward(gradient_RD)
-        parts = torch.split(flat, [each.numel() for each in weights])
-        own = (part.view_as(weight) for part, weight in zip(parts, weights, strict=True))
-        return (None, None, None, None, gradient_RD, memory_SM, *own)
+        return (None, None, None, None, gradient_RD, memory_SM, *cut_like(flat, weights))
 
 
 class _Run:
@@ -195,13 +194,11 @@ class _Run:
         """From the gradient of hidden states to that of embeddings, in place; gives those of memory and parameters."""
         memory_SM = None if self.memory_SM is None else torch.empty_like(self.memory_SM)
         rooms = self.stack.rooms
-        others = [rooms.take(4 * self.size) for _ in self.spans[1:]]
-        flats = [torch.empty(self.size), *(each[: 4 * self.size].view(torch.float32) for each in others)]
-        self._compute("part_backward", gradient_RD, memory_SM, flats)
-        for flat in flats[1:]:
-            flats[0] += flat
-        rooms.give(self.packed, *self.kept, *others)
-        return memory_SM, flats[0]
+        flat = summed(
+            rooms, len(self.spans), self.size, partial(self._compute, "part_backward", gradient_RD, memory_SM)
+        )
+        rooms.give(self.packed, *self.kept)
+        return memory_SM, flat
 
     def _compute(self, kernel: str, x_RD: Tensor, memory_gradient_SM: Tensor | None, flats: list[Tensor]) -> None:
         rooms = [self.stack.rooms.take(size) for size in self.spaces]

@@ -5,6 +5,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #define LANES 16
 
@@ -18,20 +21,29 @@ static inline vec load(const float *x) {
 }
 static inline void store(float *x, vec v) { memcpy(x, &v, sizeof v); }
 static inline vec all(float x) { return x - (vec){0}; }
+static inline vec either(ivec where, vec a, vec b) { return (vec)(((ivec)a & where) | ((ivec)b & ~where)); }
+/* b where one of them is no number. */
 static inline vec larger(vec a, vec b) {
-    const ivec more = a > b;
-    return (vec)(((ivec)a & more) | ((ivec)b & ~more));
+#ifdef __AVX512F__
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return either(a > b, a, b);
+#endif
 }
 
-/* Halves of a vector, and halves of these: sums and maxima of all lanes in four steps. */
+/* Lanes of a (0 to 15) and b (16 to 31) in another order. */
+#ifdef __clang__
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+
+/* Halves of a vector, and halves of these: the sum of all lanes in four steps. */
 typedef float half8 __attribute__((vector_size(32)));
-typedef int32_t half8i __attribute__((vector_size(32)));
 typedef float half4 __attribute__((vector_size(16)));
-typedef int64_t half4i __attribute__((vector_size(32)));
 typedef union {
     vec whole;
     half8 halves[2];
-    half4i bits[2];
 } split8;
 typedef union {
     half8 whole;
@@ -45,20 +57,38 @@ static inline float sum(vec v) {
     return (c[0] + c[2]) + (c[1] + c[3]);
 }
 static inline float highest_of(vec v) {
-    const split8 a = {v};
-    const half8i more = a.halves[0] > a.halves[1];
-    const half8 x = (half8)(((half8i)a.halves[0] & more) | ((half8i)a.halves[1] & ~more));
-    float h = x[0];
-    for (int i = 1; i < 8; i++) h = x[i] > h ? x[i] : h;
-    return h;
-}
-static inline int any(ivec v) {
-    const split8 a = {(vec)v};
-    const half4i b = a.bits[0] | a.bits[1];
-    return (b[0] | b[1] | b[2] | b[3]) != 0;
+    v = larger(v, PICK(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    v = larger(v, PICK(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+    v = larger(v, PICK(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    return v[0] > v[1] ? v[0] : v[1];
 }
 
-/* e^x for x <= 0: e^x = 2^n e^r with |r| <= ln 2 / 2, e^r by its series (Cephes' coefficients, 2e-7). */
+/* Which lanes of a comparison hold, as bits. */
+static inline unsigned lanes_of(ivec v) {
+#ifdef __AVX512F__
+    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < LANES; i++) bits |= (unsigned)(v[i] & 1) << i;
+    return bits;
+#endif
+}
+
+#ifdef __AVX512F__
+/* e^x = 2^n 2^f for x < 88, with |f| <= 1/2; 2^f by a polynomial of least relative error (2e-7) that is 1 at 0. */
+static inline vec exponential(vec x) {
+    const __m512 power = _mm512_mul_ps(_mm512_max_ps(_mm512_set1_ps(-87.3f), (__m512)x), _mm512_set1_ps(1.44269504f));
+    const __m512 n = _mm512_roundscale_ps(power, 8);
+    const vec f = (vec)_mm512_sub_ps(power, n);
+    vec p = f * 1.326472731e-3f + 9.671512991e-3f;
+    p = p * f + 5.550733581e-2f;
+    p = p * f + 2.402224243e-1f;
+    p = p * f + 6.931470037e-1f;
+    p = p * f + 1.0f;
+    return (vec)_mm512_scalef_ps((__m512)p, n);
+}
+#else
+/* e^x for x < 88: e^x = 2^n e^r with |r| <= ln 2 / 2, e^r by its series (Cephes' coefficients, 2e-7). */
 static inline vec exponential(vec x) {
     const vec lowest = all(-87.3f), magic = all(12582912.0f);
     const ivec low = x < lowest;
@@ -73,3 +103,4 @@ static inline vec exponential(vec x) {
     p = p * r * r + r + 1.0f;
     return p * (vec)(((ivec)shifted - (ivec)magic + 127) << 23);
 }
+#endif
