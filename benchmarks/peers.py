@@ -10,12 +10,39 @@ aiohttp and matplotlib, which it does not name either.
 import subprocess
 import sys
 import venv
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PINS = {
     "joeynmt": ("torch==2.13.0", "joeynmt==2.3.0", "importlib_metadata", "sentencepiece==0.2.0", "setuptools<81"),
     "eole": ("torch==2.13.0", "eole==0.6.4", "aiohttp", "matplotlib"),
     "ctranslate2": ("ctranslate2==4.8.5",),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A Transformer's, the same number of layers on both sides."""
+
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    dropout: float
+    vocabulary: int
+    batch: int  # target tokens of an update
+
+    def per_token(self, source: float) -> float:
+        """Multiplications of weights for one target token and its share of the source: forward, and twice back."""
+        encoder = self.layers * (4 * self.width**2 + 2 * self.width * self.feed_forward)
+        decoder = self.layers * (6 * self.width**2 + 2 * self.width * self.feed_forward)
+        memory = self.layers * 2 * self.width**2
+        return 6 * (source * (encoder + memory) + decoder + self.width * self.vocabulary)
+
+
+SIZES = {
+    "transformer-tiny": Sizes(4, 128, 256, 4, 0.3, 10_000, 4_096),
+    "transformer-base": Sizes(6, 512, 2_048, 8, 0.1, 32_000, 2_048),
 }
 
 
@@ -33,16 +60,16 @@ def set_up(folder: Path) -> None:
 
 
 def joeynmt_config(data: Path, out: Path, architecture: str, *, updates: int, log_every: int) -> str:
-    """JoeyNMT's settings, for the pieces in ``data`` as words, in batches of 4,096 target tokens."""
-    models = {"transformer-tiny": _JOEY_TRANSFORMER, "lstm-attention": _JOEY_LSTM}
-    return _JOEY.format(data=data, out=out, updates=updates, log_every=log_every) + models[architecture]
+    """JoeyNMT's settings, for the pieces in ``data`` as words."""
+    sizes = SIZES.get(architecture, SIZES["transformer-tiny"])
+    begun = _JOEY.format(data=data, out=out, updates=updates, log_every=log_every, batch=sizes.batch)
+    return begun + (_JOEY_LSTM if architecture == "lstm-attention" else _JOEY_TRANSFORMER.format(**asdict(sizes)))
 
 
 def eole_config(data: Path, out: Path, architecture: str, *, updates: int, log_every: int) -> str:
     """Eole's settings for the same."""
-    if architecture != "transformer-tiny":
-        raise SystemExit(f"eole is not measured with {architecture}")
-    return _EOLE.format(data=data, out=out, updates=updates, log_every=log_every)
+    sizes = SIZES[architecture]
+    return _EOLE.format(data=data, out=out, updates=updates, log_every=log_every, **asdict(sizes))
 
 
 _JOEY = """
@@ -68,7 +95,7 @@ training:
     learning_rate: 0.001
     label_smoothing: 0.1
     loss: "crossentropy"
-    batch_size: 4096
+    batch_size: {batch}
     batch_type: "token"
     epochs: 100
     updates: {updates}
@@ -85,21 +112,21 @@ model:
     tied_softmax: True
     encoder:
         type: "transformer"
-        num_layers: 4
-        num_heads: 4
-        embeddings: {embedding_dim: 128, scale: True, dropout: 0.}
-        hidden_size: 128
-        ff_size: 256
-        dropout: 0.3
+        num_layers: {layers}
+        num_heads: {heads}
+        embeddings: {{embedding_dim: {width}, scale: True, dropout: 0.}}
+        hidden_size: {width}
+        ff_size: {feed_forward}
+        dropout: {dropout}
         layer_norm: "pre"
     decoder:
         type: "transformer"
-        num_layers: 4
-        num_heads: 4
-        embeddings: {embedding_dim: 128, scale: True, dropout: 0.}
-        hidden_size: 128
-        ff_size: 256
-        dropout: 0.3
+        num_layers: {layers}
+        num_heads: {heads}
+        embeddings: {{embedding_dim: {width}, scale: True, dropout: 0.}}
+        hidden_size: {width}
+        ff_size: {feed_forward}
+        dropout: {dropout}
         layer_norm: "pre"
 """
 _JOEY_LSTM = """
@@ -145,19 +172,19 @@ data:
         path_tgt: {data}/train.de
 model:
     architecture: transformer
-    hidden_size: 128
-    transformer_ff: 256
-    layers: 4
-    heads: 4
+    hidden_size: {width}
+    transformer_ff: {feed_forward}
+    layers: {layers}
+    heads: {heads}
     share_embeddings: true
     share_decoder_embeddings: true
-    embeddings: {{word_vec_size: 128, position_encoding_type: SinusoidalInterleaved}}
+    embeddings: {{word_vec_size: {width}, position_encoding_type: SinusoidalInterleaved}}
 training:
     model_path: {out}
     world_size: 0
     gpu_ranks: []
     num_workers: 0
-    batch_size: 4096
+    batch_size: {batch}
     batch_type: tokens
     normalization: tokens
     bucket_size: 32768
@@ -168,7 +195,7 @@ training:
     adam_beta2: 0.98
     learning_rate: 0.001
     label_smoothing: 0.1
-    dropout: [0.3]
+    dropout: [{dropout}]
     compute_dtype: fp32
 """
 
