@@ -154,11 +154,12 @@ def listed(out: str) -> dict[str, dict[str, str]]:
 
 def test_models_lists_the_presets_of_every_task(seq2see: Command) -> None:
     from seq2see.config.forecast import ForecastSettings
+    from seq2see.models.build import count_parameters as translator_parameters
     from seq2see.models.classifier import count_parameters
     from seq2see.models.classifier_presets import CLASSIFIERS, classifier_preset
     from seq2see.models.image_presets import IMAGE_PRESETS
     from seq2see.models.language_presets import LANGUAGE_PRESETS
-    from seq2see.models.presets import PRESETS, describe
+    from seq2see.models.presets import PRESETS, preset
     from seq2see.models.tag_presets import TAG_PRESETS
     from seq2see.tasks.catalogue import NAMES
 
@@ -167,7 +168,7 @@ def test_models_lists_the_presets_of_every_task(seq2see: Command) -> None:
     found = listed(answer.out)
     assert tuple(found) == NAMES  # a new task is missed here
     assert all(found.values())
-    assert found["translate"] == {row.name: f"{row.parameters:,}" for row in describe(100, 100)}
+    assert found["translate"] == {name: f"{translator_parameters(preset(name), 100, 100):,}" for name in PRESETS}
     assert set(found["caption"]) == set(PRESETS)
     assert set(found["tag"]) == set(TAG_PRESETS)
     assert set(found["lm"]) == set(LANGUAGE_PRESETS)

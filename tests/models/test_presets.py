@@ -6,7 +6,7 @@ from architectures import data
 
 from seq2see.errors import InputError
 from seq2see.models.build import build, count_parameters
-from seq2see.models.presets import PRESETS, describe, preset
+from seq2see.models.presets import PRESETS, preset
 
 NAMES = [
     *("rnn", "lstm", "gru", "rnn-attention", "lstm-attention", "gru-attention"),
@@ -33,14 +33,6 @@ def test_settings_carry_name_tie_and_dropout() -> None:
     chosen = preset("gru-attention", tie="all", dropout=0.25)
     assert (chosen.name, chosen.tie, chosen.dropout) == ("gru-attention", "all", 0.25)
     assert preset("gru-attention").dropout == PRESETS["gru-attention"].dropout
-
-
-def test_the_table_counts_what_would_be_built() -> None:
-    rows = {row.name: row for row in describe(997, 1009)}
-    assert list(rows) == NAMES
-    built = build(preset("lstm-attention"), 997, 1009)
-    assert rows["lstm-attention"].parameters == sum(p.numel() for p in built.parameters())
-    assert all(row.summary == PRESETS[name].summary for name, row in rows.items())
 
 
 def test_sizes_of_the_literature() -> None:

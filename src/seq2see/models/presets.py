@@ -13,8 +13,7 @@ from seq2see.config.settings import (
     TransformerDecoder,
     TransformerEncoder,
 )
-from seq2see.models.build import count_parameters
-from seq2see.models.naming import Description, named
+from seq2see.models.naming import named
 
 RECURRENT_WIDTH = 256
 
@@ -94,11 +93,3 @@ def preset(
     chosen = named(name, PRESETS)
     share = chosen.dropout if dropout is None else dropout
     return ModelSettings(name=name, encoder=chosen.encoder, decoder=chosen.decoder, tie=tie, dropout=share)
-
-
-def describe(source_vocabulary: int, target_vocabulary: int) -> list[Description]:
-    """Every preset with its number of parameters for these vocabularies."""
-    return [
-        Description(name, chosen.summary, count_parameters(preset(name), source_vocabulary, target_vocabulary))
-        for name, chosen in PRESETS.items()
-    ]

@@ -1,40 +1,55 @@
 """The models of every task with their sizes: what ``--model`` can name. One match statement, imports inside."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import nn
 
-from seq2see.models.naming import Description, parameters_of
+from seq2see.models.naming import Description, named, parameters_of
 
 _LABELS = 10
 
 
 @dataclass(frozen=True)
 class ModelList:
-    """The models of a task for one kind of data, and what their sizes are for."""
+    """The models of a task for one kind of data, what is said of each, and what their sizes are for."""
 
     task: str
     sizes: str
-    models: Sequence[Description]
+    summaries: Mapping[str, str]
+    build: Callable[[str], nn.Module]
+
+    @property
+    def models(self) -> list[Description]:
+        """With the number of parameters of each; nothing is allocated."""
+        return [
+            Description(name, about, parameters_of(partial(self.build, name))) for name, about in self.summaries.items()
+        ]
 
 
 def model_lists(task: str, vocabulary: int) -> Iterator[ModelList]:
-    """The models of a task of the catalogue, for so many pieces or words. Nothing is allocated."""
+    """The models of a task of the catalogue, for so many pieces or words."""
     pieces = f"{vocabulary:,} pieces"
     match task:
         case "translate":
-            from seq2see.models import presets
+            from seq2see.models.build import build
+            from seq2see.models.presets import PRESETS, preset
 
-            yield ModelList(task, f"a joint vocabulary of {pieces}", presets.describe(vocabulary, vocabulary))
+            yield ModelList(
+                task,
+                f"a joint vocabulary of {pieces}",
+                {name: each.summary for name, each in PRESETS.items()},
+                lambda name: build(preset(name), vocabulary, vocabulary),
+            )
         case "tag":
             from seq2see.models.tag_presets import TAG_PRESETS, tag_preset
             from seq2see.models.tagger import TaggerSizes, build_tagger
 
             sizes = TaggerSizes(words=vocabulary, letters=100, buckets=32_768, labels=_LABELS)
             said = f"{vocabulary:,} known words, {sizes.letters} letters, {sizes.buckets:,} n-grams, {_LABELS} labels"
-            yield _list(
+            yield ModelList(
                 task,
                 said,
                 {name: each.summary for name, each in TAG_PRESETS.items()},
@@ -45,7 +60,7 @@ def model_lists(task: str, vocabulary: int) -> Iterator[ModelList]:
         case "lm":
             from seq2see.models.language_presets import LANGUAGE_SUMMARIES, build_language_model, language_preset
 
-            yield _list(
+            yield ModelList(
                 task,
                 pieces,
                 LANGUAGE_SUMMARIES,
@@ -55,7 +70,7 @@ def model_lists(task: str, vocabulary: int) -> Iterator[ModelList]:
             from seq2see.models.masked_language_model import build_masked_model
             from seq2see.models.masked_presets import MASKED_SUMMARIES, masked_preset
 
-            yield _list(
+            yield ModelList(
                 task, pieces, MASKED_SUMMARIES, lambda name: build_masked_model(masked_preset(name), vocabulary)
             )
         case "caption":
@@ -65,7 +80,7 @@ def model_lists(task: str, vocabulary: int) -> Iterator[ModelList]:
             from seq2see.models.presets import PRESETS
 
             size = PictureSize(height=128, width=128, colour="rgb")
-            yield _list(
+            yield ModelList(
                 task,
                 f"{pieces} and pictures of 128 × 128; a residual network reads, the decoder of a translator writes",
                 {name: each.summary for name, each in PRESETS.items()},
@@ -75,7 +90,7 @@ def model_lists(task: str, vocabulary: int) -> Iterator[ModelList]:
             from seq2see.models.forecast_build import build_forecaster
             from seq2see.models.forecast_presets import FORECASTER_SUMMARIES, FORECASTERS
 
-            yield _list(
+            yield ModelList(
                 task,
                 "one series with a season of 12, 24 values looked back on; the width grows with the data",
                 FORECASTER_SUMMARIES,
@@ -83,9 +98,15 @@ def model_lists(task: str, vocabulary: int) -> Iterator[ModelList]:
             )
 
 
-def _list(task: str, sizes: str, summaries: Mapping[str, str], build: Callable[[str], nn.Module]) -> ModelList:
-    models = [Description(name, about, parameters_of(partial(build, name))) for name, about in summaries.items()]
-    return ModelList(task, sizes, models)
+def require_known(task: str, model: str | None, given: Mapping[str, Any]) -> None:
+    """Raise InputError, with the nearest name, if no model of the task has the name that was asked for.
+
+    ``given``: what is set of the model by hand; whoever sets one of its parts may call the whole as they like.
+    """
+    name = model or given.get("name")
+    own = any(isinstance(part, Mapping) and "kind" in part for part in given.values())
+    if isinstance(name, str) and not own:
+        named(name, {name: about for each in model_lists(task, 1) for name, about in each.summaries.items()})
 
 
 def _classifiers(task: str, vocabulary: int, pieces: str) -> Iterator[ModelList]:
@@ -97,13 +118,13 @@ def _classifiers(task: str, vocabulary: int, pieces: str) -> Iterator[ModelList]
     from seq2see.models.image_classifier import ImageClassifier
 
     size = PictureSize(height=64, width=64, colour="rgb")
-    yield _list(
+    yield ModelList(
         task,
         f"{pieces} and {_LABELS} labels",
         {name: each.summary for name, each in CLASSIFIERS.items()},
         lambda name: build_classifier(classifier_preset(name), vocabulary, _LABELS),
     )
-    yield _list(
+    yield ModelList(
         task,
         f"pictures of 64 × 64 in colour and {_LABELS} labels",
         {name: each.summary for name, each in image_presets.IMAGE_PRESETS.items()},

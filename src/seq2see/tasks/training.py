@@ -21,6 +21,7 @@ from seq2see.storage.lock import FolderLock
 from seq2see.tasks.catalogue import load, task_of
 from seq2see.tasks.donor import open_donor
 from seq2see.tasks.folder import CONFIG, FIGURES, default_device
+from seq2see.tasks.model_lists import require_known
 from seq2see.tasks.outcome import finish, last_words, model_name
 from seq2see.tasks.reporting import Reporter, drawn_too, plain, silent
 from seq2see.tasks.request import TrainRequest, require_model
@@ -149,6 +150,7 @@ def rehearse(request: TrainRequest, interrupt: Interrupt) -> None:
     task = task_of(request.given())
     given = request.given(task.data_key)
     folder = run_folder(request, given, task.default_name(given, request.config))
+    require_known(task.name, request.model, given.get("model", {}))
     prepare = task.open_data(given, request.origin(folder), interrupt)
     world = World(0, 1, default_device())
     ground = _ground(task, request, given, folder, world, silent(), interrupt, [])
@@ -179,6 +181,7 @@ def _resumed(request: TrainRequest, folder: Path) -> tuple[Task, Table]:
 def _train(
     task: Task, request: TrainRequest, given: Table, folder: Path, reporter: Reporter, interrupt: Interrupt
 ) -> None:
+    require_known(task.name, request.model, given.get("model", {}))
     prepare = task.open_data(given, request.origin(folder), interrupt)
     is_new = not folder.exists()
     with disk_errors(folder, 0):
