@@ -69,7 +69,7 @@ def test_everything_that_was_asked_for_is_there() -> None:
         "12 pairs were dropped",
         "step 51: a loss was not finite",
         "39.23",
-        "38.1 to 40.4",
+        "38.10 to 40.40",
         "nrefs:1|tok:none",
         "Learning rate",
         "Target tokens per second",

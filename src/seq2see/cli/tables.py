@@ -118,18 +118,14 @@ def show_comparison(compared: ComparisonData, folder: Path) -> None:
     for heading in ("model", "parameters", "minutes", "tokens/s", *names):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for run in compared.runs:
-        scores = {score.name: f"{score.value:.2f}" for score in run.scores}
+        scores = {score.name: f"{score.value:.{decimals(score.name)}f}" for score in run.scores}
         rate = f"{run.rate:,.0f}" if run.rate else "–"
         sizes = (f"{run.parameters:,}", f"{run.seconds / 60:.1f}", rate)
         table.add_row(run.name, *sizes, *(scores.get(name, "–") for name in names))
     out.print(table)
     for each in compared.differences:
-        interval = f"{each.low:+.2f} to {each.high:+.2f}"
-        out.print(
-            visible(
-                f"{each.second} − {each.first}: {each.metric} {each.difference:+.2f} ({interval}), p = {each.p:.4f}"
-            )
-        )
+        gain, low, high = (f"{value:+.{decimals(each.metric)}f}" for value in (each.difference, each.low, each.high))
+        out.print(visible(f"{each.second} − {each.first}: {each.metric} {gain} ({low} to {high}), p = {each.p:.4f}"))
     out.print(visible(f"wrote {folder / 'comparison.html'} and {folder / 'comparison.json'}"))
 
 

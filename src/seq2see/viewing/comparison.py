@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seq2see.evaluation.metrics import decimals
 from seq2see.storage.atomic import write_atomic
 from seq2see.text.visible import visible
 from seq2see.viewing.charts import LengthBar
 from seq2see.viewing.page import filled
-from seq2see.viewing.report import ScoreLine, card, curves_card, frame, lengths_card, safe
+from seq2see.viewing.report import ScoreLine, card, curves_card, frame, lengths_card, safe, score_figure
 from seq2see.viewing.series import Axis, Panel, Row, Series, duration, score_names, series, short_number
 
 
@@ -125,8 +126,8 @@ def _score(score: ScoreLine | None) -> str:
         return "–"
     interval = ""
     if score.low is not None and score.high is not None:
-        interval = f" <small>({short_number(score.low)} to {short_number(score.high)})</small>"
-    return f"<b>{score.value:.2f}</b>{interval}"
+        interval = f" <small>({score_figure(score.name, score.low)} to {score_figure(score.name, score.high)})</small>"
+    return f"<b>{score_figure(score.name, score.value)}</b>{interval}"
 
 
 def _significance(differences: Sequence[Difference]) -> str:
@@ -134,8 +135,9 @@ def _significance(differences: Sequence[Difference]) -> str:
         return ""
     lines = "".join(
         f'<tr><th scope="row">{safe(each.second)} − {safe(each.first)}</th><td>{safe(each.metric)}</td>'
-        f'<td class="number"><b>{each.difference:+.2f}</b></td>'
-        f'<td class="number">{each.low:+.2f} to {each.high:+.2f}</td><td class="number">{each.p:.4f}</td></tr>'
+        f'<td class="number"><b>{each.difference:+.{decimals(each.metric)}f}</b></td>'
+        f'<td class="number">{each.low:+.{decimals(each.metric)}f} to {each.high:+.{decimals(each.metric)}f}</td>'
+        f'<td class="number">{each.p:.4f}</td></tr>'
         for each in differences
     )
     heads = ("Runs", "Score", "Difference", "95 % interval", "p")

@@ -164,9 +164,9 @@ def _scores(scores: Sequence[ScoreLine]) -> str:
         return ""
     lines = []
     for name, value, low, high, signature in scores:
-        interval = f"{short_number(low)} to {short_number(high)}" if low is not None and high is not None else "–"
+        interval = "–" if low is None or high is None else f"{score_figure(name, low)} to {score_figure(name, high)}"
         lines.append(
-            f'<tr><th scope="row">{safe(name)}</th><td class="number"><b>{_figure(name, value)}</b></td>'
+            f'<tr><th scope="row">{safe(name)}</th><td class="number"><b>{score_figure(name, value)}</b></td>'
             f'<td class="number">{safe(interval)}</td><td class="signature">{safe(signature)}</td></tr>'
         )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Score", "Value", "95 % interval", "Signature"))
@@ -174,7 +174,8 @@ def _scores(scores: Sequence[ScoreLine]) -> str:
     return card("Scores", f'<div class="scroll">{table}</div>')
 
 
-def _figure(name: str, value: float) -> str:
+def score_figure(name: str, value: float) -> str:
+    """A score with the digits that its metric is worth."""
     return f"{value:.{decimals(name)}f}" if math.isfinite(value) else "not finite"
 
 
