@@ -70,7 +70,7 @@ class CTranslate2:
         return min(found, key=lambda each: each[0])[1]
 
 
-def export(run: Any, peers: Path, work: Path, sources: list[str], shortlist: int) -> None:
+def export(run: Any, peers: Path, work: Path, sources: list[str], shortlist: int = 0) -> None:
     """The run's weights for CTranslate2, and the sources as pieces."""
     work.mkdir(parents=True, exist_ok=True)
     weights = {name: value.numpy() for name, value in run.model.state_dict().items()}
