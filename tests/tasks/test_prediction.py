@@ -49,7 +49,7 @@ def test_a_word_longer_than_the_limit_is_cut_all_the_same() -> None:
         source = Characters()
 
     translator = Translator(None, Pair(), 4)  # type: ignore[arg-type]
-    cut = ["".join(map(chr, ids)) for ids in prediction._parts(translator, "ab cd efghijkl m")]
+    cut = ["".join(map(chr, ids)) for ids in prediction._cut(translator, "ab cd efghijkl m")]
     assert "".join(cut) == "ab cd efghijkl m"
     assert max(map(len, cut)) <= 4
     assert cut == ["ab ", "cd ", "efgh", "ijkl", " m"]

@@ -111,6 +111,7 @@ def test_any_ids_decode_with_their_spans(reversible: Tokeniser, data: st.DataObj
     placed = reversible.decode_with_spans(ids)
     assert placed.ids == tuple(ids)
     assert placed.text == reversible.decode(ids)
+    assert placed.pieces == reversible.pieces(ids)
     placed.text.encode()  # no lone surrogate
     for number, piece, (start, end) in zip(ids, placed.pieces, placed.spans, strict=True):
         assert 0 <= start <= end <= len(placed.text)
@@ -223,6 +224,7 @@ def test_generated_words_with_spans(word: Tokeniser) -> None:
     assert placed.text == "the cat"
     assert placed.pieces == ("<sos>", "the", "<unk>", "cat", "<eos>")
     assert placed.spans == ((0, 0), (0, 3), (3, 3), (4, 7), (7, 7))
+    assert placed.pieces == word.pieces([SOS, the, UNK, cat, EOS])
 
 
 # Time

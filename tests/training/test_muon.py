@@ -7,6 +7,8 @@ from torch import nn
 from seq2see.config.settings import TrainingSettings
 from seq2see.models.build import build
 from seq2see.models.presets import preset
+from seq2see.nn.cells import Cell
+from seq2see.nn.recurrent import Recurrent
 from seq2see.training.muon import Muon, orthogonal
 from seq2see.training.optimiser import build_optimiser, optimiser_tensors, restore_optimiser, set_rate
 
@@ -60,6 +62,26 @@ def test_updates_are_those_of_torch(decay: float) -> None:
     for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
         # Rounded to bfloat16 in other places; each matrix has moved by some 0.02.
         torch.testing.assert_close(ours, theirs, rtol=0.0, atol=1e-3 if ours.dim() == 2 else 1e-6)
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
+def test_each_gate_is_a_matrix(cell: Cell, gates: int) -> None:
+    """The same update as of a model that has the gates' matrices one by one."""
+    torch.manual_seed(1)
+    model = Recurrent(cell, 6, 8)
+    parts = [each.detach().clone() for whole in (model.weight_ih_GE, model.weight_hh_GD) for each in whole.chunk(gates)]
+    apart = nn.ParameterList(parts)
+    optimisers = [build_optimiser(each, settings(learning_rate=0.01, weight_decay=0.1)) for each in (model, apart)]
+    for update in range(3):
+        gradients(model, update)
+        wholes = [each.grad for each in (model.weight_ih_GE, model.weight_hh_GD) if each.grad is not None]
+        for parameter, gradient in zip(apart, [each for whole in wholes for each in whole.chunk(gates)], strict=True):
+            parameter.grad = gradient.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    found = [each for whole in (model.weight_ih_GE, model.weight_hh_GD) for each in whole.chunk(gates)]
+    for ours, theirs in zip(found, apart, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["lstm-attention", "transformer-tiny"])

@@ -125,7 +125,8 @@ def prefix_table(prefixes: Sequence[Sequence[int]] | None, max_lengths: Sequence
             )
     prefix_BP = torch.full((len(prefixes), max(map(len, prefixes))), NO_TOKEN, dtype=torch.long)
     for sentence, prefix in enumerate(prefixes):
-        prefix_BP[sentence, : len(prefix)] = torch.tensor(list(prefix), dtype=torch.long)
+        if prefix:
+            prefix_BP[sentence, : len(prefix)] = torch.tensor(list(prefix), dtype=torch.long)
     return prefix_BP
 
 

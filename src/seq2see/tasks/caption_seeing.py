@@ -80,7 +80,7 @@ def _forced(
         log_probs_N = token_log_probs(hidden_BTD[0], output.weight_VD, output.bias_V, gold_N)
         best_NK, ids_NK = top_predictions(hidden_BTD[0], output.weight_VD, output.bias_V, _RUNNERS_UP)
     cross = weights.get("cross")
-    named = [[describer.tokeniser.decode_with_spans([one]).pieces[0] for one in row] for row in ids_NK.tolist()]
+    named = [[describer.tokeniser.pieces([one])[0] for one in row] for row in ids_NK.tolist()]
     runners_up = [list(zip(names, values, strict=True)) for names, values in zip(named, best_NK.tolist(), strict=True)]
     found = None if cross is None else cast(Lists, cross[0].float().cpu().tolist())
     return found, log_probs_N.tolist(), runners_up

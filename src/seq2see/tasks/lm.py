@@ -121,7 +121,7 @@ def _prepare(ground: Ground, rules: PlainTextSettings, file: InputFile, dev: Inp
 
 
 def _windows(stream: CachedStream, tokeniser: Tokeniser, settings: LmSettings) -> TextWindows:
-    shown = tokeniser.decode_with_spans(range(tokeniser.size)).pieces
+    shown = tokeniser.pieces(range(tokeniser.size))
     return TextWindows(
         stream,
         length=settings.window.length,

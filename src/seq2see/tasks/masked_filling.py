@@ -117,7 +117,7 @@ class Filler:
         """For a place inside a word, and for one behind a blank: the pieces that can stand there."""
         tokeniser = self.reader.tokeniser
         # The first piece of a text is shown without its blank; so that none is, one stands before all.
-        shown = tokeniser.decode_with_spans([FIRST, *range(tokeniser.size)]).pieces[1:]
+        shown = tokeniser.pieces([FIRST, *range(tokeniser.size)])[1:]
         if not has_prefix(tokeniser.settings.kind):
             return (torch.arange(tokeniser.size) >= FIRST).expand(2, -1)
         begins_V = torch.tensor([piece.startswith(PREFIX) for piece in shown])

@@ -35,4 +35,4 @@ def runners_up(tokeniser: Tokeniser, log_probs_TV: Tensor) -> tuple[tuple[Runner
 
 def alone(tokeniser: Tokeniser, piece: int) -> str:
     """A piece by itself as text."""
-    return tokeniser.decode_with_spans([piece]).pieces[0]
+    return tokeniser.pieces([piece])[0]

@@ -5,7 +5,7 @@ B sentences · S source positions · V vocabulary
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import compress, islice
 from typing import Any
 
 import torch
@@ -205,7 +205,7 @@ def predict(
     prefix_ids = forced_ids(translator.tokenisers.target, prefix)
     remaining, first_key = iter(texts), first
     while lines := list(islice(remaining, window)):
-        parts = [_parts(translator, text) for text in lines]
+        parts = _parts(translator, lines)
         flat = [ids for ids_of_text in parts for ids in ids_of_text]
         keys = [first_key + row for row, ids_of_text in enumerate(parts) for _ in ids_of_text]
         prefixes = [() if place else prefix_ids for ids_of_text in parts for place in range(len(ids_of_text))]
@@ -238,16 +238,26 @@ def forbidden(tokeniser: Tokeniser, words: Sequence[str]) -> list[Rule]:
     return [ForbidWords(tuple(known))] if known else []
 
 
-def _parts(translator: Translator, text: str) -> list[list[int]]:
-    """The piece numbers of a text; of several parts where it is longer than the model has seen; none to copy it."""
-    if not has_content(text):
-        refuse_surrogates(text)
-        return []
-    encoding = translator.tokenisers.source.encode(text)
-    limit = translator.max_pieces
-    if len(encoding.ids) <= limit:
-        return [list(encoding.ids)]
-    parts, start = [], 0
+def _parts(translator: Translator, texts: Sequence[str]) -> list[list[list[int]]]:
+    """Of each text the piece numbers; of several parts where it is longer than the model has seen; none to copy it."""
+    read = [has_content(text) for text in texts]
+    found = iter(translator.tokenisers.source.encode_ids(list(compress(texts, read))))
+    parts: list[list[list[int]]] = []
+    for text, asked in zip(texts, read, strict=True):
+        if not asked:
+            refuse_surrogates(text)
+            parts.append([])
+        else:
+            ids = next(found)
+            parts.append([ids] if len(ids) <= translator.max_pieces else _cut(translator, text))
+    return parts
+
+
+def _cut(translator: Translator, text: str) -> list[list[int]]:
+    """The piece numbers of a text, in parts that are as long as the model has seen and end at white space."""
+    encoding, limit = translator.tokenisers.source.encode(text), translator.max_pieces
+    parts: list[list[int]] = []
+    start = 0
     while start < len(encoding.ids):
         stop = min(start + limit, len(encoding.ids))
         if stop < len(encoding.ids):
@@ -291,13 +301,12 @@ def _joined(source: str, parts: Sequence[Prediction]) -> Prediction:
 
 def worded(tokeniser: Tokeniser, source: str, hypothesis: Hypothesis) -> Prediction:
     """What was found, as text."""
-    encoding = tokeniser.decode_with_spans(hypothesis.tokens)
     return Prediction(
         source=source,
-        text=encoding.text,
+        text=tokeniser.decode(hypothesis.tokens),
         score=hypothesis.score,
         finished=hypothesis.finished,
-        pieces=encoding.pieces,
+        pieces=tokeniser.pieces(hypothesis.tokens),
         log_probs=hypothesis.log_probs,
         ids=hypothesis.tokens,
     )

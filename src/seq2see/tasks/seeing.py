@@ -99,7 +99,7 @@ def _lists(weights_LHTS: Tensor) -> Weights:
 
 def _alone(tokeniser: Tokeniser, ids: Sequence[int]) -> list[str]:
     """Each piece by itself as text."""
-    return [tokeniser.decode_with_spans([one]).pieces[0] for one in ids]
+    return [tokeniser.pieces([one])[0] for one in ids]
 
 
 def _side(encoding: Encoding, *, ended: bool) -> Side:

@@ -141,6 +141,16 @@ class Tokeniser:
             return " ".join(self._shown[number] for number in known if number > UNK)
         return unescaped(escaped(self._joined(known)))[self._prefix_length(known) :]
 
+    def pieces(self, ids: Iterable[int]) -> tuple[str, ...]:
+        """Each of ``ids`` as people read it, as :meth:`decode_with_spans` shows them, without looking for places.
+
+        Raises:
+            InputError: an id is not in the vocabulary.
+        """
+        known = self._known(ids)
+        prefixed = self.settings.kind != "word" and bool(self._prefix_length(known))
+        return self._as_read(known, prefixed=prefixed)
+
     def decode_with_spans(self, ids: Iterable[int]) -> Encoding:
         """The decoded text with the place of each of ``ids``; a special one covers nothing, where it stands.
 
@@ -175,12 +185,15 @@ class Tokeniser:
         if prefixed:
             owner = [0, *owner]
         spans = spans_of((len(self._bytes[number]) for number in ids), owner, len(text))
+        return Encoding(text, ids, self._as_read(ids, prefixed=prefixed), spans)
+
+    def _as_read(self, ids: tuple[int, ...], *, prefixed: bool) -> tuple[str, ...]:
         pieces = [self._shown[number] for number in ids]
         if prefixed:
             first = next((at for at, number in enumerate(ids) if number > UNK), None)
             if first is not None and len(pieces[first]) > 1:
                 pieces[first] = pieces[first].removeprefix(PREFIX)
-        return Encoding(text, ids, tuple(pieces), spans)
+        return tuple(pieces)
 
     def _words_placed(self, ids: tuple[int, ...]) -> Encoding:
         spans, length = [], 0

@@ -4,10 +4,13 @@ Adam scales each number of a gradient by itself; but the gradient of a matrix ha
 directions of the others hardly move. Muon replaces the momentum U S Vᵀ by about U Vᵀ, found by five steps of Newton and
 Schulz, which are products of matrices and nothing else. Embeddings, the output layer, gains and biases stay with AdamW.
 
+The weights of a recurrent cell's gates lie above one another in one parameter, but they are matrices of their own, and
+are treated as such: together, the gate with the largest gradient would leave the others little to move by.
+
 Shapes: N matrices of one shape · A rows · B columns
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -25,11 +28,15 @@ _TINY = 1e-7
 
 
 class Muon(Optimizer):
-    """Muon for ``matrices``, and ``adamw`` for what it was made with; one object, as the trainer knows it."""
+    """Muon for ``matrices``, and ``adamw`` for what it was made with; one object, as the trainer knows it.
 
-    def __init__(self, matrices: Iterable[nn.Parameter], adamw: AdamW, *, rate: float, weight_decay: float) -> None:
-        super().__init__(matrices, {"lr": rate, "weight_decay": weight_decay})
+    ``matrices`` says of each parameter how many matrices of as many rows lie above one another in it.
+    """
+
+    def __init__(self, matrices: Mapping[nn.Parameter, int], adamw: AdamW, *, rate: float, weight_decay: float) -> None:
+        super().__init__(list(matrices), {"lr": rate, "weight_decay": weight_decay})
         self.adamw = adamw
+        self._parts = dict(matrices)
         self.matrices = self.param_groups[0]
         self.param_groups += adamw.param_groups
         adamw.state = self.state
@@ -38,15 +45,17 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the gradients that are there."""
         self.adamw.step()
-        alike: dict[tuple[torch.Size, torch.device], list[Tensor]] = {}
-        for parameter in self.matrices["params"]:
+        alike: dict[tuple[torch.Size, int, torch.device], list[Tensor]] = {}
+        for parameter, parts in self._parts.items():
             if parameter.grad is not None:
-                alike.setdefault((parameter.shape, parameter.device), []).append(parameter)
-        for parameters in alike.values():
-            _update(parameters, self.state, self.matrices)
+                alike.setdefault((parameter.shape, parts, parameter.device), []).append(parameter)
+        for (_, parts, _), parameters in alike.items():
+            _update(parameters, parts, self.state, self.matrices)
 
 
-def _update(parameters: list[Tensor], state: Mapping[Tensor, dict[str, Any]], group: Mapping[str, Any]) -> None:
+def _update(
+    parameters: list[Tensor], parts: int, state: Mapping[Tensor, dict[str, Any]], group: Mapping[str, Any]
+) -> None:
     """Matrices of one shape, all at once: an update costs as many products as one of them has."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     for parameter in parameters:
@@ -56,8 +65,9 @@ def _update(parameters: list[Tensor], state: Mapping[Tensor, dict[str, Any]], gr
     torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
     ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's: where the momentum will be
     rate, decay = group["lr"], group["weight_decay"]
-    scale = rate * MATCHING * max(parameters[0].shape) ** 0.5
-    directions = orthogonal(torch.stack(ahead)).to(parameters[0].dtype).unbind()
+    ahead_NAB = torch.cat([each.view(parts, -1, each.shape[1]) for each in ahead])
+    scale = rate * MATCHING * max(ahead_NAB.shape[1:]) ** 0.5
+    directions = orthogonal(ahead_NAB).to(parameters[0].dtype).flatten(0, 1).chunk(len(parameters))
     if decay:
         torch._foreach_mul_(parameters, 1 - rate * decay)
     torch._foreach_add_(parameters, directions, alpha=-scale)

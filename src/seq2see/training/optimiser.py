@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from seq2see.config.settings import TrainingSettings
 from seq2see.errors import InputError
+from seq2see.nn.cells import PARTS as GATES
 from seq2see.nn.embedding import Embedding, OutputLayer
 from seq2see.nn.position import LearnedPosition
+from seq2see.nn.recurrent import Recurrent
 from seq2see.training.muon import Muon
 
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")  # where torch has one kernel for the whole update
@@ -21,7 +23,8 @@ MATRIX_PARTS = ("momentum",)  # what Muon keeps for each matrix
 def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, algorithm 2), fused where the device has it; or Muon, and AdamW for the rest.
 
-    Muon has the hidden matrices: those that are neither a table to look up nor an output layer.
+    Muon has the hidden matrices: those that are neither a table to look up nor an output layer; each gate of a
+    recurrent cell has its own.
 
     Weight decay is for matrices. Biases and the gains of norms (fewer than two dimensions) have none, and
     embeddings have none either: decay comes with each update, but a rare word's gradient seldom does, so its
@@ -36,7 +39,9 @@ def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim
     outputs = {id(each.weight_VD) for each in model.modules() if isinstance(each, OutputLayer)}
     decayed = [each for each in parameters if each.dim() >= 2 and id(each) not in embeddings]
     hidden = [each for each in decayed if each.dim() == 2 and id(each) not in outputs]
-    matrices = hidden if settings.optimiser == "muon" else []
+    cells = [module for module in model.modules() if isinstance(module, Recurrent)]
+    gates = {id(each): GATES[cell.cell] for cell in cells for each in (cell.weight_ih_GE, cell.weight_hh_GD)}
+    matrices = {each: gates.get(id(each), 1) for each in hidden} if settings.optimiser == "muon" else {}
     elsewhere = {id(each) for each in matrices}
     chosen = {id(each) for each in decayed}
     groups = [
