@@ -110,7 +110,7 @@ model:
     embed_initializer: "xavier_uniform"
     tied_embeddings: True
     tied_softmax: True
-    encoder:
+    encoder: &stack
         type: "transformer"
         num_layers: {layers}
         num_heads: {heads}
@@ -119,15 +119,7 @@ model:
         ff_size: {feed_forward}
         dropout: {dropout}
         layer_norm: "pre"
-    decoder:
-        type: "transformer"
-        num_layers: {layers}
-        num_heads: {heads}
-        embeddings: {{embedding_dim: {width}, scale: True, dropout: 0.}}
-        hidden_size: {width}
-        ff_size: {feed_forward}
-        dropout: {dropout}
-        layer_norm: "pre"
+    decoder: *stack
 """
 _JOEY_LSTM = """
 model:

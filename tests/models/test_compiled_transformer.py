@@ -23,7 +23,7 @@ from seq2see.config.settings import (
 from seq2see.errors import InputError, Seq2seeError
 from seq2see.models.build import build
 from seq2see.models.compiled_blocks import Kernel, PackedMemory
-from seq2see.models.compiled_decoder import compiled_decoder
+from seq2see.models.compiled_decoder import CompiledDecoder, compiled_decoder
 from seq2see.models.compiled_encoder import compiled_encoder
 from seq2see.models.contracts import Memory
 from seq2see.models.seq2seq import Seq2Seq
@@ -213,6 +213,30 @@ def test_what_is_written_at_once_is_what_the_steps_write(kind: dict[str, object]
         )
 
 
+def by_steps_and_at_once(
+    fast: CompiledDecoder,
+    memory: Memory,
+    wanted: SearchSettings,
+    limits: list[int],
+    shortlists: list[list[int]] | None = None,
+) -> list[list[list[Hypothesis]]]:
+    """What a search finds that asks for one step after the other, and one that leaves all to the kernels."""
+    return [
+        search(
+            fast.step,
+            fast.start(memory),
+            sentences=len(limits),
+            settings=wanted,
+            max_lengths=limits,
+            shortlists=shortlists,
+            normalised=True,
+            write=fast.write if at_once else None,
+            write_beams=fast.write_beams if at_once else None,
+        )
+        for at_once in (False, True)
+    ]
+
+
 @needs_kernels
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
@@ -236,18 +260,7 @@ def test_a_beam_at_once_finds_what_the_steps_find(kind: dict[str, object], wante
     fast = compiled_decoder(model.decoder, "auto")
     assert fast is not None
     with torch.no_grad():
-        steps, whole = (
-            search(
-                fast.step,  # type: ignore[arg-type]
-                fast.start(memory),
-                sentences=count,
-                settings=wanted,
-                max_lengths=limits,
-                normalised=True,
-                write_beams=write_beams,  # type: ignore[arg-type]
-            )
-            for write_beams in (None, fast.write_beams)
-        )
+        steps, whole = by_steps_and_at_once(fast, memory, wanted, limits)
     ways = {each.finished for each in itertools.chain(*steps)}
     assert ways >= ({"eos", "length"} if wanted.min_length else {"eos"})
     assert [len(pool) for pool in whole] == [len(pool) for pool in steps]
@@ -276,20 +289,7 @@ def test_short_lists_at_once_are_those_of_the_steps(kernel: Kernel, wanted: Sear
         model.decoder.output.bias_V[EOS] += 3.0
         fast = compiled_decoder(model.decoder, kernel)
         assert fast is not None
-        steps, whole = (
-            search(
-                fast.step,  # type: ignore[arg-type]
-                fast.start(memory),
-                sentences=count,
-                settings=wanted,
-                max_lengths=[12] * count,
-                shortlists=lists,
-                normalised=True,
-                write=fast.write if at_once else None,  # type: ignore[arg-type]
-                write_beams=fast.write_beams if at_once else None,  # type: ignore[arg-type]
-            )
-            for at_once in (False, True)
-        )
+        steps, whole = by_steps_and_at_once(fast, memory, wanted, [12] * count, lists)
     assert fast.write(fast.start(memory), [12] * count, shortlists=lists) is not None
     assert fast.write(fast.start(memory), [12] * count, never=[lists[7][-1]], shortlists=lists) is None
     for allowed, one, other in zip(lists, steps, whole, strict=True):
