@@ -300,6 +300,30 @@ def test_short_lists_at_once_are_those_of_the_steps(kernel: Kernel, wanted: Sear
 
 
 @needs_kernels
+@pytest.mark.parametrize("hopeless", [1, 32, 40, VOCABULARY])
+def test_scores_of_minus_infinity(hopeless: int) -> None:
+    """Some are a probability of 0, wherever they stand; where all are, there is no distribution."""
+    model = model_of(KINDS[0])
+    memory = memory_of(model, (3, 5))
+    with torch.no_grad():
+        model.decoder.output.bias_V.fill_(-200.0)
+        model.decoder.output.bias_V[:hopeless] = -torch.inf
+    fast = compiled_decoder(model.decoder, "auto")
+    assert fast is not None
+    tokens_N = torch.tensor([SOS, 7])
+    table_NV, _, _ = fast.step(tokens_N, fast.start(memory))
+    best_NC, columns_NC, _, _ = fast.step_best(tokens_N, fast.start(memory), 5, ())
+    with torch.no_grad():
+        logits_NV, _, _ = model.decoder.step(tokens_N, model.decoder.start(memory))
+    if hopeless == VOCABULARY:
+        assert table_NV[:, 0].isnan().all() and best_NC.isnan().all()
+        return
+    expected_NV = logits_NV.log_softmax(1)
+    torch.testing.assert_close(table_NV, expected_NV, atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(best_NC, expected_NV.gather(1, columns_NC), atol=1e-4, rtol=0.0)
+
+
+@needs_kernels
 @pytest.mark.parametrize("kernel", ["auto", "int8"])
 def test_the_best_of_a_step_are_those_of_the_whole_table(kernel: Kernel) -> None:
     model = model_of(KINDS[0])

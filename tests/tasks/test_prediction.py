@@ -25,7 +25,7 @@ def run(trained: Path) -> Run:
 
 def test_a_long_text_is_cut_at_blanks_into_parts_the_model_has_seen(run: Run) -> None:
     """Each part is answered as if it stood alone, and the answers stand in its order."""
-    short = replace(run.translator, max_pieces=5)
+    short = replace(run.translator(), max_pieces=5)
     text = "one two three four five six seven eight one two three"
     (whole,) = predict(short, [text], BEAM)
     parts = ["one two three four five", "six seven eight one two", "three"]
@@ -56,7 +56,7 @@ def test_a_word_longer_than_the_limit_is_cut_all_the_same() -> None:
 
 
 def test_lists_of_a_long_text_are_as_long_as_asked(run: Run) -> None:
-    short = replace(run.translator, max_pieces=3)
+    short = replace(run.translator(), max_pieces=3)
     (answer,) = predict(short, ["one two three four five"], SearchSettings(beam=3, nbest=3))
     firsts, seconds = predict(short, ["one two three", "four five"], SearchSettings(beam=3, nbest=3))
     assert len(answer.alternatives) == 2
@@ -64,7 +64,7 @@ def test_lists_of_a_long_text_are_as_long_as_asked(run: Run) -> None:
 
 
 def test_a_prefix_begins_the_answer_and_not_each_part(run: Run) -> None:
-    short = replace(run.translator, max_pieces=3)
+    short = replace(run.translator(), max_pieces=3)
     (answer,) = predict(short, ["one two three four five six"], BEAM, prefix="eight eight")
     (first,) = predict(short, ["one two three"], BEAM, prefix="eight eight")
     (second,) = predict(short, ["four five six"], BEAM)
@@ -110,8 +110,8 @@ def test_search_goes_where_the_model_is(run: Run, monkeypatch: pytest.MonkeyPatc
         return real(*arguments, **named)
 
     monkeypatch.setattr(prediction, "search", search)
-    decode(run.translator, [[5, 6]], BEAM)
-    assert seen == [run.translator.device]
+    decode(run.translator(), [[5, 6]], BEAM)
+    assert seen == [run.translator().device]
 
 
 def test_a_coverage_penalty_sees_the_attention(run: Run) -> None:
@@ -173,4 +173,4 @@ def test_what_is_worth_asking() -> None:
 def test_the_answer_is_the_same_with_gradients_around(run: Run) -> None:
     with torch.enable_grad():
         assert run.predict("one two").text == run.predict("one two").text
-    assert all(parameter.grad is None for parameter in run.translator.model.parameters())
+    assert all(parameter.grad is None for parameter in run.translator().model.parameters())

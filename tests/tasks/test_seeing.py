@@ -54,7 +54,7 @@ def test_the_record_is_what_the_search_saw(trained: Path) -> None:
     search = SearchSettings(beam=3)
     record = run.see("one two three", search=search).record
     source = run.tokenisers.source.encode("one two three").ids
-    best = decode(run.translator, [source], search, want_weights=True)[0][0]
+    best = decode(run.translator(), [source], search, want_weights=True)[0][0]
     assert record.score == pytest.approx(best.score, abs=1e-5)
     assert record.log_probs == pytest.approx(best.log_probs, abs=1e-4)
     assert best.weights_TLHS is not None
@@ -71,7 +71,7 @@ def test_a_given_target_is_scored_as_the_search_would(trained: Path) -> None:
     total = math.fsum(record.log_probs)
     assert record.score == pytest.approx(total / 3**0.3, abs=1e-6)  # two words and the end
     # The chain rule by hand: each piece, given the ones before, from a step of the decoder.
-    translator, wanted = run.translator, []
+    translator, wanted = run.translator(), []
     ids = (*run.tokenisers.target.encode("eight one").ids, EOS)
     for length, piece in enumerate(ids):
         longer = SearchSettings(method="greedy", max_length=length + 1)

@@ -20,6 +20,7 @@ from seq2see.storage.manifest import MANIFEST
 from seq2see.tasks.bulk import WINDOW, Answerers, Share, Window, usable_cores, windows
 from seq2see.tasks.reporting import clock
 from seq2see.tasks.run import Answer, Asked, Run
+from seq2see.text.lexicon import SHORTLIST
 from seq2see.text.visible import visible
 
 _MANY = 3 * WINDOW  # inputs from which on it pays to start other processes
@@ -139,7 +140,9 @@ def _shares(of: int) -> list[Share]:
 def _what(asking: Asking, input: Path, share: Share) -> str:
     """All that the answers depend on, in one line."""
     manifest, file = asking.run.folder / MANIFEST, input.stat()
-    run = hashlib.sha256(manifest.read_bytes() if manifest.exists() else asking.run.note.encode()).hexdigest()
+    shortlist = asking.run.folder / SHORTLIST
+    content = manifest.read_bytes() if manifest.exists() else asking.run.note.encode()
+    run = hashlib.sha256(content + (shortlist.read_bytes() if shortlist.exists() else b"")).hexdigest()
     return json.dumps(
         {
             "answers by": f"seq2see {__version__}",

@@ -120,6 +120,16 @@ def write_arrow(
     return report
 
 
+def usable_rows(
+    pairs: Iterable[Pair], tokenisers: TokeniserPair, rules: DataSettings, check: Callable[[], None] = nothing
+) -> Iterator[tuple[list[int], list[int]]]:
+    """What a cache of the pairs would hold, without writing it."""
+    report = CacheReport()
+    for chunk in _chunks(pairs):
+        check()
+        yield from ((source, target) for source, target, _ in _fitting(chunk, tokenisers, rules, report, False))
+
+
 def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
     chunk: list[Pair] = []
     characters = 0

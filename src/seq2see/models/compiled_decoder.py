@@ -40,7 +40,7 @@ class CompiledDecoder:
         crosses = [block.cross for block in blocks] if decoder.memory else []
         self.crosses = [self.blocks.pack(part.weight) for cross in crosses for part in (cross.key, cross.value)]
         writer = Writer(self.blocks, self.positions, self.embedding, self.output, self.bias)
-        self.write, self.write_beams = writer.greedy, writer.beams
+        self.write, self.write_beams, self.fitting = writer.greedy, writer.beams, writer.fitting
 
     def start(self, memory: Memory | PackedMemory | None, rows: int = 1) -> CompiledState:
         """See ``Decoder``."""

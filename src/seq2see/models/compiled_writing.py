@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seq2see.config.settings import SearchSettings
+from seq2see.errors import InputError
 from seq2see.models.compiled_blocks import Blocks, Positions, PositionTable
 from seq2see.models.projected import counts_up
 from seq2see.nn.embedding import Embedding
@@ -157,6 +158,12 @@ class Writer:
             for count, length, rows, numbers, by_end in written
         ]
 
+    def fitting(self, T: int, width: int, listed: int) -> int:
+        """How many sentences can be written at once, of T tokens in so many rows, with so long a list; 1 at least."""
+        shape = self.blocks.shape
+        numbers = (T * int(shape.L) * 2 * width + listed) * int(shape.D)
+        return max(1, _LARGEST_CACHE // numbers)
+
     def _table(self, T: int, rows: int) -> PositionTable | None:
         """Positions for T tokens of so many rows; None where there are not so many, or it would be too much memory."""
         shape = self.blocks.shape
@@ -235,14 +242,19 @@ class _Listed:
 
     @classmethod
     def of(cls, output: Packed, shortlists: Sequence[Sequence[int]], kernels: ctypes.CDLL) -> "_Listed":
+        if any(EOS not in each for each in shortlists):
+            raise InputError("a short-list without <eos>: an answer could not end")
         panel = kernels.panel()
         first, tokens = [0], list[int]()
         for each in shortlists:
             tokens += each
             tokens += [0] * (-len(tokens) % panel)
             first.append(len(tokens) // panel)
+        token_R = torch.tensor(tokens, dtype=torch.int32)
+        if int(token_R.min()) < 0 or int(token_R.max()) >= output.outputs:
+            raise InputError(f"a short-list holds tokens that there are not: they go from 0 to {output.outputs - 1}")
         held = {
-            "tokens": torch.tensor(tokens, dtype=torch.int32),
+            "tokens": token_R,
             "first": torch.tensor(first, dtype=torch.int32),
             "count": torch.tensor([len(each) for each in shortlists], dtype=torch.int32),
             "end": torch.tensor([each.index(EOS) for each in shortlists], dtype=torch.int32),

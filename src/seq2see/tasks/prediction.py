@@ -84,9 +84,7 @@ class Translator:
             InputError: nothing is known of translations.
         """
         if self.lexicon is None:
-            raise InputError(
-                f"search.shortlist = {count}: this run has no short-list; `seq2see shortlist RUN` learns one"
-            )
+            raise InputError("search.shortlist: nothing is known of translations; leave it out")
         return sorted({EOS, *prefix, *self.lexicon.shortlist(source, count)} - {PAD, SOS, UNK})
 
 
@@ -119,7 +117,8 @@ def decode(
 ) -> list[list[Hypothesis]]:
     """The n-best hypotheses of each source, in the order of ``sources``; batches hold sources of like length.
 
-    ``prefixes`` has the pieces that each answer begins with; ``keys`` name the sources for sampling.
+    ``prefixes`` has the pieces that each answer begins with; ``keys`` name the sources for sampling. Batches are such
+    that each can be written at once: with a short-list, step by step would be other sums in the last digit.
     """
     keys = range(len(sources)) if keys is None else keys
     prefixes = [()] * len(sources) if prefixes is None else prefixes
@@ -129,8 +128,16 @@ def decode(
     fast = compiled_decoder(model.decoder, settings.kernel)
     encoder = compiled_encoder(model.encoder, settings.kernel) if fast else None
     decoder: Any = fast or model.decoder
+    lists: list[Sequence[int]] = [()] * len(sources)
+    if settings.shortlist:
+        lists = [translator.shortlist(*each, settings.shortlist) for each in zip(sources, prefixes, strict=True)]
+    most = [settings.max_length or _room(*each) for each in zip(sources, prefixes, strict=True)]
+
+    def fitting(row: int) -> int:
+        return fast.fitting(most[row], _width(settings), len(lists[row])) if fast else len(sources)
+
     with torch.inference_mode():
-        for rows in _batches([len(ids) for ids in sources], settings):
+        for rows in _batches(sources, prefixes, settings, fitting):
             check()
             memory: Memory | PackedMemory
             valid_BS = None
@@ -144,12 +151,10 @@ def decode(
                 decoder.start(memory),
                 sentences=len(rows),
                 settings=settings,
-                max_lengths=[settings.max_length or _room(sources[row], prefixes[row]) for row in rows],
+                max_lengths=[most[row] for row in rows],
                 rules=rules,
                 prefixes=[prefixes[row] for row in rows],
-                shortlists=[translator.shortlist(sources[row], prefixes[row], settings.shortlist) for row in rows]
-                if settings.shortlist
-                else None,
+                shortlists=[lists[row] for row in rows] if settings.shortlist else None,
                 want_weights=want_weights,
                 source_valid_BS=valid_BS,
                 normalised=fast is not None,
@@ -169,15 +174,30 @@ def _room(source: Sequence[int], prefix: Sequence[int]) -> int:
     return 2 * len(source) + 20 + len(prefix)
 
 
-def _batches(lengths: Sequence[int], settings: SearchSettings) -> Iterator[list[int]]:
-    """Rows of like length, as many as the token budget holds at this beam."""
-    width = settings.beam if settings.method == "beam" else settings.nbest
+def _width(settings: SearchSettings) -> int:
+    return settings.beam if settings.method == "beam" else settings.nbest
+
+
+def _batches(
+    sources: Sequence[Sequence[int]],
+    prefixes: Sequence[Sequence[int]],
+    settings: SearchSettings,
+    fitting: Callable[[int], int],
+) -> Iterator[list[int]]:
+    """Rows of like length, as many as the token budget holds at this beam and as can go together.
+
+    ``fitting``: how many may go together if all are like this row. Those with a prefix are by themselves.
+    """
     rows: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-        if rows and (len(rows) + 1) * (lengths[row] + 1) * width > settings.batch_tokens:
+    fit, begun = 0, False
+    for row in sorted(range(len(sources)), key=lambda row: (bool(prefixes[row]), len(sources[row]), row)):
+        fit = min(fit, fitting(row)) if rows else fitting(row)
+        positions = (len(rows) + 1) * (len(sources[row]) + 1) * _width(settings)
+        if rows and (positions > settings.batch_tokens or len(rows) >= fit or bool(prefixes[row]) != begun):
             yield rows
-            rows = []
+            rows, fit = [], fitting(row)
         rows.append(row)
+        begun = bool(prefixes[row])
     if rows:
         yield rows
 

@@ -122,6 +122,9 @@ def finished_already(run: Run) -> str:
     return f"{told}. To train longer, from its last checkpoint: {_command(folder)} --force --{budget} {longer}"
 
 
+DATA = "content of the data"  # in a fingerprint
+
+
 def fingerprint(settings: Settings, parts: Mapping[str, str]) -> dict[str, str]:
     """What must not change between a checkpoint and its resumption, by name: the settings, and ``parts``.
 

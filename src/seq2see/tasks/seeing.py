@@ -33,7 +33,7 @@ def see(
     """What the model does with ``text``: its own answer, or how it scores the ``target`` that is given.
 
     The record's numbers come from one pass over the whole target (teacher forcing), which is the same as the
-    step-by-step search that found it.
+    step-by-step search that found it. With a short-list they are, as there, of the pieces on it.
 
     Raises:
         InputError: nothing to work on, or a side is too long to be drawn.
@@ -47,7 +47,8 @@ def see(
         given = translator.tokenisers.target.encode(require_text(target, "the target"))
         _bounded(given, "target")
         ids, score = (*given.ids, EOS), None
-    attention, log_probs, runners_up = _forced(translator, source.ids, ids)
+    listed = translator.shortlist(source.ids, (), settings.shortlist) if settings.shortlist else None
+    attention, log_probs, runners_up = _forced(translator, source.ids, ids, listed)
     if score is None:
         score = sum(log_probs) / len(log_probs) ** settings.length_penalty
     return Record(
@@ -72,7 +73,7 @@ def _bounded(encoding: Encoding, side: str) -> None:
 
 
 def _forced(
-    translator: Translator, source: Sequence[int], ids: Sequence[int]
+    translator: Translator, source: Sequence[int], ids: Sequence[int], listed: Sequence[int] | None
 ) -> tuple[dict[str, Weights], list[float], tuple[tuple[tuple[str, float], ...], ...]]:
     """Attention by kind, the log-probability of each piece, and what the model would rather have said there."""
     model = translator.model
@@ -82,9 +83,13 @@ def _forced(
         input_BT = torch.tensor([[SOS, *ids[:-1]]], device=translator.device)
         hidden_BTD, weights = model.decoder(input_BT, memory, want_weights=True)
         output = model.decoder.output
-        gold_N = torch.tensor(ids, device=translator.device)
-        log_probs_N = token_log_probs(hidden_BTD[0], output.weight_VD, output.bias_V, gold_N)
-        best_NK, best_ids_NK = top_predictions(hidden_BTD[0], output.weight_VD, output.bias_V, _RUNNERS_UP)
+        # C pieces that there are: those on the list, or all.
+        pieces_C = torch.tensor(listed or range(len(output.weight_VD)), device=translator.device)
+        layer = output.weight_VD[pieces_C], None if output.bias_V is None else output.bias_V[pieces_C]
+        gold_N = torch.searchsorted(pieces_C, torch.tensor(ids, device=translator.device))
+        log_probs_N = token_log_probs(hidden_BTD[0], *layer, gold_N)
+        best_NK, places_NK = top_predictions(hidden_BTD[0], *layer, min(_RUNNERS_UP, len(pieces_C)))
+        best_ids_NK = pieces_C[places_NK]
     attention = {kind: _lists(weights_BLHTS[0]) for kind, weights_BLHTS in {**memory.weights, **weights}.items()}
     runners_up = tuple(
         tuple(zip(_alone(translator.tokenisers.target, ids_K), log_probs_K, strict=True))

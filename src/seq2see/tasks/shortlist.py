@@ -1,24 +1,22 @@
 """A translator's short-list: the target pieces that a source may be translated by; others are not looked at."""
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
+from seq2see.data.cache import content_hash
+from seq2see.data.cache_writer import usable_rows
 from seq2see.data.tally import Tally
 from seq2see.errors import InputError
 from seq2see.evaluation.result import Evaluation
-from seq2see.storage.tensors import load_tensors, save_tensors
-from seq2see.tasks.corpus import Corpus, open_corpus, surveyed
+from seq2see.tasks.corpus import Corpus, of_length, open_corpus, surveyed
+from seq2see.tasks.resuming import DATA
 from seq2see.tasks.run import Run
 from seq2see.tasks.scoring import evaluate_pairs
 from seq2see.tasks.translation import TranslationRun
-from seq2see.text.lexicon import TRANSLATIONS, Lexicon, learn
-from seq2see.text.tokeniser import TokeniserPair
-
-SHORTLIST = "shortlist.safetensors"
-_AT_ONCE = 4_096  # pairs
+from seq2see.text.lexicon import learn, save_lexicon
+from seq2see.training.checkpoint import snapshots
 
 
 @dataclass(frozen=True)
@@ -44,18 +42,18 @@ def learn_shortlist(run: Run, count: int, check: Callable[[], None] = lambda: No
     ``search.shortlist`` decides anew each time.
 
     Raises:
-        InputError: no translator, the pairs are not where they were, or none are held out.
+        InputError: no translator, the pairs are not where they were or not what they were, or none are held out.
     """
     if not isinstance(run, TranslationRun):
         raise InputError(f"{run.folder}: of task {run.settings.task}; short-lists are for translators")
-    corpus, _ = surveyed(open_corpus(run.settings.data, check), Tally(), check)
-    development, _ = corpus.development(check)
+    corpus, pair, rules = _corpus(run, check), run.tokenisers, run.settings.data
+    development = of_length(corpus.development(check)[0], pair, rules.max_pieces, check)
     if not development:
         raise InputError(f"{run.folder}: no pairs are held out, so that nobody could say what a short-list costs")
-    pair = run.tokenisers
-    lexicon = learn(_ids(corpus, pair, check), pair.source.size, pair.target.size, check)
-    save_tensors(run.folder / SHORTLIST, {"best": lexicon.best_SK, "frequent": lexicon.frequent_F}, {})
-    translator = replace(run.translator, lexicon=lexicon)
+    trained_on = usable_rows(corpus.training(Tally(), check), pair, rules, check)
+    lexicon = learn(trained_on, pair.source.size, pair.target.size, check)
+    path = save_lexicon(run.folder, lexicon)
+    translator = replace(run.translator(), lexicon=lexicon)
     targets = pair.target.encode_ids([target for _, target in development])
     sources = pair.source.encode_ids([source for source, _ in development])
     lists = [set(translator.shortlist(ids, (), count)) for ids in sources]
@@ -73,42 +71,21 @@ def learn_shortlist(run: Run, count: int, check: Callable[[], None] = lambda: No
         check=check,
     )
     covered = found / max(1, sum(map(len, targets)))
-    return Learned(run.folder / SHORTLIST, sum(map(len, lists)) / len(lists), covered, cost)
+    return Learned(path, sum(map(len, lists)) / len(lists), covered, cost)
 
 
-def _ids(corpus: Corpus, pair: TokeniserPair, check: Callable[[], None]) -> Iterator[tuple[list[int], list[int]]]:
-    """The training pairs in numbers."""
-    some: list[tuple[str, str]] = []
-
-    def encoded() -> Iterator[tuple[list[int], list[int]]]:
-        sources = pair.source.encode_ids([source for source, _ in some])
-        yield from zip(sources, pair.target.encode_ids([target for _, target in some]), strict=True)
-        some.clear()
-
-    for each in corpus.training(Tally(), check):
-        some.append((each.source, each.target))
-        if len(some) == _AT_ONCE:
-            yield from encoded()
-    yield from encoded()
-
-
-def load_shortlist(folder: Path, tokenisers: TokeniserPair) -> Lexicon | None:
-    """What :func:`learn_shortlist` has left in a run's folder.
-
-    Raises:
-        InputError: the file is damaged, or not of this run.
-    """
-    path = folder / SHORTLIST
-    if not path.is_file():
-        return None
-    tensors = load_tensors(path, None)
-    best, frequent = tensors.get("best"), tensors.get("frequent")
-    sources, targets = tokenisers.source.size, tokenisers.target.size
-    if best is None or frequent is None or best.dtype is not torch.int32 or frequent.dtype is not torch.int32:
-        raise InputError(f"{path}: no short-list; `seq2see shortlist {folder}` makes one")
-    fits = best.dim() == 2 and frequent.dim() == 1 and best.shape == (sources, TRANSLATIONS)
-    if not fits or bool((best < -1).any()) or any(bool((each >= targets).any()) for each in (best, frequent)):
-        raise InputError(f"{path}: not of this run; `seq2see shortlist {folder}` makes one that is")
-    if bool((frequent < 0).any()):
-        raise InputError(f"{path}: damaged: it holds pieces below 0; `seq2see shortlist {folder}` makes it anew")
-    return Lexicon(best, frequent)
+def _corpus(run: TranslationRun, check: Callable[[], None]) -> Corpus:
+    """The pairs of the run, where they were and as they were."""
+    if run.settings.data.pairs == "-" and sys.stdin is not None and sys.stdin.isatty():
+        raise InputError(
+            f"{run.folder}: its pairs came from standard input; give them again: "
+            f"seq2see shortlist {run.folder} < THE-SAME-DATA"
+        )
+    corpus = open_corpus(run.settings.data, check)
+    known = [found.fingerprint[DATA] for found in snapshots(run.folder) if DATA in found.fingerprint]
+    if known and known[0] != content_hash(corpus.pairs, check):
+        raise InputError(
+            f"{corpus.pairs.name}: not the pairs any more that {run.folder} was trained on, and those held out may be "
+            "among them; put the old ones back"
+        )
+    return surveyed(corpus, Tally(), check)[0]

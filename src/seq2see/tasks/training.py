@@ -150,7 +150,7 @@ def rehearse(request: TrainRequest, interrupt: Interrupt) -> None:
     task = task_of(request.given())
     given = request.given(task.data_key)
     folder = run_folder(request, given, task.default_name(given, request.config))
-    require_known(task.name, request.model, given.get("model", {}))
+    _refuse_early(task, request, given)
     prepare = task.open_data(given, request.origin(folder), interrupt)
     world = World(0, 1, default_device())
     ground = _ground(task, request, given, folder, world, silent(), interrupt, [])
@@ -181,7 +181,7 @@ def _resumed(request: TrainRequest, folder: Path) -> tuple[Task, Table]:
 def _train(
     task: Task, request: TrainRequest, given: Table, folder: Path, reporter: Reporter, interrupt: Interrupt
 ) -> None:
-    require_known(task.name, request.model, given.get("model", {}))
+    _refuse_early(task, request, given)
     prepare = task.open_data(given, request.origin(folder), interrupt)
     is_new = not folder.exists()
     with disk_errors(folder, 0):
@@ -199,6 +199,16 @@ def _train(
         if is_new:
             with suppress(OSError):
                 folder.rmdir()  # only if nothing has come into it
+
+
+def _refuse_early(task: Task, request: TrainRequest, given: Table) -> None:
+    """What can be said before anything is read: an unknown model, and a short-list, which is learned afterwards."""
+    require_known(task.name, request.model, given.get("model", {}))
+    search = given.get("search", {})
+    if isinstance(search, Mapping) and search.get("shortlist"):
+        raise InputError(
+            "search.shortlist: leave it out here; `seq2see shortlist RUN` learns one when a translator is there"
+        )
 
 
 @contextmanager

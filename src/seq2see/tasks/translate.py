@@ -13,7 +13,6 @@ from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.batch import Batch
 from seq2see.data.cache import CachedPairs, cache_key, content_hash, open_or_build
 from seq2see.data.tally import Tally
-from seq2see.errors import InputError
 from seq2see.evaluation.metrics import higher_is_better, value
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.build import build
@@ -34,9 +33,8 @@ from seq2see.tasks.folder import TOKENISER, load_weights, open_folder
 from seq2see.tasks.objective import objective
 from seq2see.tasks.prediction import Translator, predict
 from seq2see.tasks.reporting import tell
-from seq2see.tasks.resuming import digest, fingerprint
+from seq2see.tasks.resuming import DATA, digest, fingerprint
 from seq2see.tasks.scoring import evaluate_pairs, forced_loss, questions
-from seq2see.tasks.shortlist import load_shortlist
 from seq2see.tasks.task import Ground, Prepared
 from seq2see.tasks.translation import TranslationRun
 from seq2see.text.tokeniser import TokeniserPair, train_pair
@@ -68,7 +66,7 @@ class Translate:
         tokenisers = TokeniserPair.load(folder / TOKENISER)
         model = build(settings.model, tokenisers.source.size, tokenisers.target.size)
         note = load_weights(opened, model)
-        return TranslationRun(opened, settings, model, note, tokenisers, load_shortlist(folder, tokenisers))
+        return TranslationRun(opened, settings, model, note, tokenisers)
 
 
 TASK = Translate()
@@ -86,8 +84,6 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     tell(note, (*tally.sentences(), *found.lines()))
     choice = choose(found, ground.given, model=ground.request.model, origin=ground.origin)
     settings = choice.settings
-    if settings.search.shortlist:
-        raise InputError("search.shortlist: leave it out here; `seq2see shortlist RUN` learns one when a run is there")
     tell(note, choice.reasons)
     development, sentence = corpus.development(check)
     if development:
@@ -99,7 +95,7 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
     made_of = fingerprint(
         settings.model_copy(update={"data": without_places(settings.data)}),
         {
-            "content of the data": data_hash,
+            DATA: data_hash,
             "content of the held-out data": digest(development),
             "tokenisers": digest([tokenisers.source.to_json(), tokenisers.target.to_json()]),
         },

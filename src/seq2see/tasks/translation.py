@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from seq2see.config.settings import SearchSettings, TranslateSettings
 from seq2see.data.reading import open_pairs, read
 from seq2see.data.tally import Tally
+from seq2see.errors import InputError
 from seq2see.evaluation.result import Evaluation
 from seq2see.models.seq2seq import Seq2Seq
 from seq2see.tasks import seeing
@@ -15,7 +17,7 @@ from seq2see.tasks.prediction import predict as predict_texts
 from seq2see.tasks.run import View, search_settings
 from seq2see.tasks.scoring import evaluate_pairs, search_signature
 from seq2see.tasks.writer_run import WriterRun, evaluation_settings
-from seq2see.text.lexicon import Lexicon
+from seq2see.text.lexicon import Lexicon, load_lexicon
 from seq2see.text.tokeniser import TokeniserPair
 
 
@@ -26,12 +28,27 @@ class TranslationRun(WriterRun):
     settings: TranslateSettings
     model: Seq2Seq
     tokenisers: TokeniserPair
-    lexicon: Lexicon | None = None
 
-    @property
-    def translator(self) -> Translator:
-        """The model and its tokenisers."""
-        return Translator(self.model, self.tokenisers, self.settings.data.max_pieces, self.lexicon)
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """What `seq2see shortlist` has learned; read when it is asked for.
+
+        Raises:
+            InputError: nothing was learned, or the file is damaged.
+        """
+        found = load_lexicon(self.folder, self.tokenisers.source.size, self.tokenisers.target.size)
+        if found is None:
+            raise InputError(f"{self.folder}: this run has no short-list; `seq2see shortlist {self.folder}` learns one")
+        return found
+
+    def translator(self, search: SearchSettings | None = None) -> Translator:
+        """The model with all that it needs to be asked by ``search``.
+
+        Raises:
+            InputError: a short-list is wanted, and there is none.
+        """
+        lexicon = self.lexicon if search is not None and search.shortlist else None
+        return Translator(self.model, self.tokenisers, self.settings.data.max_pieces, lexicon)
 
     def predict(
         self,
@@ -63,10 +80,11 @@ class TranslationRun(WriterRun):
         check: Callable[[], None] = lambda: None,
     ) -> Iterator[Prediction]:
         """Answers one by one, in order, in constant memory; ``first`` is the number of the first text."""
+        search = search or self.settings.search
         return predict_texts(
-            self.translator,
+            self.translator(search),
             texts,
-            search or self.settings.search,
+            search,
             rules=forbidden(self.tokenisers.target, forbid),
             prefix=prefix,
             first=first,
@@ -79,8 +97,10 @@ class TranslationRun(WriterRun):
     ) -> View:
         """What the model looks at while it answers ``text``, or while it is given ``target`` to score."""
         search = search_settings(search or self.settings.search, beam=beam)
+        if target is not None:  # which is looked at as it is: nothing is searched
+            search = search.model_copy(update={"shortlist": 0})
         record = seeing.see(
-            self.translator,
+            self.translator(search),
             text,
             target=target,
             settings=search,
@@ -116,21 +136,17 @@ class TranslationRun(WriterRun):
         asked = columns or (None, None)
         pair_source = open_pairs(data, source, target, source_column=asked[0], target_column=asked[1], check=check)
         chosen = evaluation_settings(settings.evaluation, metrics, tokenize)
+        own = search_settings(search or settings.search, beam=beam)
+        theirs = None if versus is None else search_settings(search or versus.settings.search, beam=beam)
         result = evaluate_pairs(
-            self.translator,
+            self.translator(own),
             [(pair.source, pair.target) for pair in read(pair_source, tally, check)],
             run=str(self.folder),
             data=pair_source.name,
             metrics=chosen.metrics,
             tokenize=chosen.tokenize,
-            search=search_settings(search or settings.search, beam=beam),
-            versus=(
-                str(versus.folder),
-                versus.translator,
-                search_settings(search or versus.settings.search, beam=beam),
-            )
-            if versus
-            else None,
+            search=own,
+            versus=(str(versus.folder), versus.translator(theirs), theirs) if versus and theirs else None,
             check=check,
         )
         return self.noted(result, versus, *pair_source.notes, *tally.sentences())

@@ -1,4 +1,4 @@
-"""Which pieces of a target translate which of a source, learned from pairs: IBM Model 1.
+"""Which pieces of a target translate which of a source, learned from pairs (IBM Model 1) and kept in a file.
 
 S source pieces · T target pieces · K translations of a piece · F frequent pieces · J target positions of all pairs, one
 after the other · C places in which a source piece stands beside a target piece · U different ones of them
@@ -7,10 +7,15 @@ after the other · C places in which a source piece stands beside a target piece
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from seq2see.errors import InputError
+from seq2see.storage.tensors import load_tensors, save_tensors
+
+SHORTLIST = "shortlist.safetensors"  # in a run's folder
 _ROUNDS = 5  # of expectation and maximisation
 _PLACES = 12_000_000  # C at most: what is learned from more pairs differs little, and needs more memory
 _EVERYWHERE = 100  # most frequent target pieces that may be written for any source
@@ -51,7 +56,7 @@ def learn(
     """The likeliest translations by IBM Model 1 (Brown et al. 1993, section 4.1), without the empty word.
 
     Each target piece comes from one piece of its source; which, is as likely as p(target | source) says. Of very many
-    pairs the first are enough.
+    pairs the first are enough; a pair that alone is longer than all that is looked at is left out.
 
     Args:
         pairs: numbers of pieces, below ``sources`` and ``targets``.
@@ -85,7 +90,9 @@ def _places(pairs: Iterable[tuple[Sequence[int], Sequence[int]]], targets: int, 
     found = 0
     for source, target in pairs:
         check()
-        found += len(source) * len(target)
+        if (more := len(source) * len(target)) > _PLACES:
+            continue
+        found += more
         if found > _PLACES:
             break
         sources_of += source
@@ -118,3 +125,33 @@ def _best(source_U: Tensor, target_U: Tensor, p_U: Tensor, sources: int) -> Tens
 def _frequent(count_T: Tensor) -> Tensor:
     order_T = count_T.argsort(descending=True, stable=True)
     return order_T[count_T[order_T] > 0][:_EVERYWHERE].int()
+
+
+def save_lexicon(folder: Path, lexicon: Lexicon) -> Path:
+    """Keep it in a run's folder; returns the file."""
+    save_tensors(folder / SHORTLIST, {"best": lexicon.best_SK, "frequent": lexicon.frequent_F}, {})
+    return folder / SHORTLIST
+
+
+def load_lexicon(folder: Path, sources: int, targets: int) -> Lexicon | None:
+    """What :func:`save_lexicon` has left for vocabularies of these sizes; None where there is nothing.
+
+    Raises:
+        InputError: the file is damaged, or for other vocabularies.
+    """
+    path = folder / SHORTLIST
+    if not path.is_file():
+        return None
+    try:
+        tensors = load_tensors(path, None)
+    except InputError as error:
+        raise InputError(f"{error}; `seq2see shortlist {folder}` makes a new one") from error
+    best, frequent = tensors.get("best"), tensors.get("frequent")
+    if best is None or frequent is None or best.dtype is not torch.int32 or frequent.dtype is not torch.int32:
+        raise InputError(f"{path}: no short-list; `seq2see shortlist {folder}` makes one")
+    fits = best.shape == (sources, TRANSLATIONS) and frequent.dim() == 1 and len(frequent) <= _EVERYWHERE
+    if not fits or bool((best < -1).any()) or any(bool((each >= targets).any()) for each in (best, frequent)):
+        raise InputError(f"{path}: not of this run; `seq2see shortlist {folder}` makes one that is")
+    if bool((frequent < 0).any()):
+        raise InputError(f"{path}: damaged: it holds pieces below 0; `seq2see shortlist {folder}` makes it anew")
+    return Lexicon(best, frequent)

@@ -21,16 +21,20 @@ struct tally {
 /* Counts in a panel; `first`: nothing has been counted. */
 static inline void count_in(struct tally *t, vec a, vec b, int first) {
     const vec m = larger(a, b);
-    if (first || lanes_of(m > t->shift + FAR)) {
-        const float highest = highest_of(m), shift = highest > -INFINITY ? highest : 0;
-        t->total = first ? all(0) : t->total * expf(t->shift - shift);
-        t->shift = shift;
+    if (first) *t = (struct tally){all(0), -INFINITY};
+    if (lanes_of(m > t->shift + FAR)) {
+        const float highest = highest_of(m);
+        t->total *= expf(t->shift - highest);
+        t->shift = highest;
     }
-    t->total += exponential(a - t->shift) + exponential(b - t->shift);
+    const float shift = t->shift > -INFINITY ? t->shift : 0; /* else what is counted here will be multiplied by 0 */
+    t->total += exponential(a - shift) + exponential(b - shift);
 }
 
 /* Scores less this are log-probabilities. No number where some score is none, or infinite, or none above minus infinity. */
-static inline float log_of(const struct tally *t) { return t->shift + logf(sum(t->total)); }
+static inline float log_of(const struct tally *t) {
+    return t->shift > -INFINITY ? t->shift + logf(sum(t->total)) : NAN;
+}
 
 /* A panel's two vectors; beyond the last of `columns` minus infinity. */
 static inline void scores_of(const float *sums, const float *bias, int columns, vec *a, vec *b) {
