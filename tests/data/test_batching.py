@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from seq2see.data import batching
 from seq2see.data.batch import Batch
-from seq2see.data.batching import Batches, by_length, cut
-from seq2see.data.cache import CachedPairs
+from seq2see.data.batching import Batches, Machine, by_length, cut
+from seq2see.data.cache import CachedPairs, Ragged
 from seq2see.data.cache_writer import BLOCK_ROWS
 from seq2see.errors import InputError
 
@@ -92,7 +92,7 @@ def test_starting_anywhere_gives_the_rest_of_the_same_order(pooled: Batches) -> 
 def test_ids_of_skipped_pools_are_not_read(monkeypatch: pytest.MonkeyPatch, pooled: Batches) -> None:
     read: list[int] = []
     real = CachedPairs.block
-    monkeypatch.setattr(CachedPairs, "block", lambda self, number: read.append(number) or real(self, number))
+    monkeypatch.setattr(CachedPairs, "block", lambda self, number, *part: read.append(number) or real(self, number))
     list(pooled.epoch(0))
     assert sorted(read) == [0, 1, 2, 3]
     read.clear()
@@ -284,3 +284,50 @@ def test_new_pieces_are_sorted_by_their_new_lengths() -> None:
             assert int(valid_T.sum()) == len(resegment(row, 2)[1]) + 1
     for tail, same in zip(batches.epoch(2, 5), whole[5:], strict=True):
         assert tail.rows_B.tolist() == same.rows_B.tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(LENGTHS, st.integers(1, 80), st.integers(2, 5), st.integers(1, 3))
+def test_machines_have_the_batches_of_one_together(
+    lengths: list[tuple[int, int]], tokens: int, machines: int, ranks: int
+) -> None:
+    whole = list(Batches(cached(lengths), tokens=tokens, seed=3).epoch(1))
+    parts = [
+        list(Batches(cached(lengths), tokens=tokens, seed=3, machine=Machine(number, machines)).epoch(1))
+        for number in range(machines)
+    ]
+    for batch, *several in zip(whole, *parts, strict=True):
+        assert all(each.tokens == batch.tokens for each in several)
+        shards = [several[rank // ranks].shard(rank, machines * ranks) for rank in range(machines * ranks)]
+        counted = [shard for shard in shards if shard.tokens]
+        assert sorted(row for shard in counted for row in shard.rows_B.tolist()) == sorted(batch.rows_B.tolist())
+        assert sum(shard.tokens for shard in shards) == batch.tokens
+        for shard in counted:
+            rows = shard.rows_B.tolist()
+            for row, source, target in zip(rows, shard.source_BS, shard.gold_BT, strict=True):
+                assert source.tolist()[: lengths[row][0]] == [4 + row] * lengths[row][0]
+                assert target.tolist()[: lengths[row][1]] == [5 + row] * lengths[row][1]
+
+
+def test_a_machine_reads_no_other_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seen = cached(SEVERAL_POOLS), list[tuple[int, int, int]]()
+    plain = CachedPairs.block
+
+    def noted(self: CachedPairs, number: int, start: int, stop: int) -> tuple[Ragged, Ragged]:
+        seen.append((number, start, stop))
+        return plain(self, number, start, stop)
+
+    monkeypatch.setattr(CachedPairs, "block", noted)
+    list(Batches(data, tokens=1_000, seed=1, pool_rows=2 * BLOCK_ROWS, machine=Machine(2, 4)).epoch(0))
+    assert sorted(number for number, _, _ in seen) == list(range(data.blocks))
+    assert sum(stop - start for _, start, stop in seen) == pytest.approx(len(SEVERAL_POOLS) / 4, abs=data.blocks)
+
+
+def test_some_rows_of_a_block() -> None:
+    data = corpus(BLOCK_ROWS + 100)
+    for number, start, stop in ((0, 10, 700), (0, 0, BLOCK_ROWS), (1, 99, 100), (1, 0, None)):
+        for part, whole in zip(data.block(number, start, stop), data.block(number), strict=True):
+            stopped = len(whole.lengths_N) if stop is None else stop
+            before, within = int(whole.lengths_N[:start].sum()), int(whole.lengths_N[start:stopped].sum())
+            assert torch.equal(part.lengths_N, whole.lengths_N[start:stopped])
+            assert torch.equal(part.ids_I, whole.ids_I[before : before + within])

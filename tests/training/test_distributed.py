@@ -48,6 +48,20 @@ def test_processes_exchange_what_they_need_to_agree(ranks: Ranks) -> None:
     assert ranks[0]["primitives"]["order"] < ranks[1]["primitives"]["order"]
 
 
+@pytest.mark.parametrize(
+    ("local_rank", "local_size", "machines", "machine"), [("1", "2", 2, 1), ("3", "4", 1, 0), ("0", "2", 1, 0)]
+)
+def test_machines_are_those_of_torchrun(
+    monkeypatch: pytest.MonkeyPatch, local_rank: str, local_size: str, machines: int, machine: int
+) -> None:
+    """Number 3 of four processes; in the last row its place there is none that torchrun would give it."""
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", local_size)
+    monkeypatch.setattr(World, "highest", lambda self, values: list(values))
+    placed = distributed._placed(World(3, 4, torch.device("cpu")))
+    assert (placed.machines, placed.machine) == (machines, machine)
+
+
 def test_two_processes_give_the_losses_of_one_with_the_same_batches(ranks: Ranks, tmp_path: Path) -> None:
     alone = run(tmp_path, training(**SETTINGS), corpus=CORPUS, model=tiny(dropout=0.0))
     expected, found = lines(tmp_path), ranks[0]["plain"]["lines"]

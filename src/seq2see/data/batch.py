@@ -23,8 +23,9 @@ class Batch:
     target_BT: <sos>, pieces, <eos>, filled up with <pad> (int64). The decoder reads ``input_BT``, all but its
         last position, and has to say ``gold_BT``, all but its first.
     gold_valid_BT: True where ``gold_BT`` counts; one position shorter than ``target_BT``.
-    tokens: how many positions of ``gold_valid_BT`` are True.
-    source_tokens: the same of ``source_valid_BS``.
+    tokens: how many positions of ``gold_valid_BT`` are True, over all machines.
+    source_tokens: the same of ``source_valid_BS``, of these rows.
+    machines: of how many machines each has rows of its own of this batch; these are those of one.
     """
 
     rows_B: Tensor
@@ -34,6 +35,7 @@ class Batch:
     gold_valid_BT: Tensor
     tokens: int
     source_tokens: int
+    machines: int = 1
 
     @staticmethod
     def of(
@@ -66,17 +68,16 @@ class Batch:
     @property
     def padding_share(self) -> float:
         """The part of `positions` that is padding, 0 to 1."""
-        return 1.0 - (self.tokens + self.source_tokens) / self.positions
+        return 1.0 - (int(self.gold_valid_BT.sum()) + self.source_tokens) / self.positions
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
-        return Batch(
+        return replace(
+            self,
             rows_B=self.rows_B.to(device, non_blocking=non_blocking),
             source_BS=self.source_BS.to(device, non_blocking=non_blocking),
             source_valid_BS=self.source_valid_BS.to(device, non_blocking=non_blocking),
             target_BT=self.target_BT.to(device, non_blocking=non_blocking),
             gold_valid_BT=self.gold_valid_BT.to(device, non_blocking=non_blocking),
-            tokens=self.tokens,
-            source_tokens=self.source_tokens,
         )
 
     def part(self, rows: slice) -> "Batch":
@@ -95,13 +96,18 @@ class Batch:
     def shard(self, rank: int, world: int) -> "Batch":
         """Every ``world``-th row from row ``rank`` on: the shards of all ranks are the batch.
 
-        A shard without rows, where there are more ranks than rows, becomes the first row with nothing to say
-        (``gold_valid_BT`` all False, no tokens), so that every rank has a forward and a backward pass.
+        Where each machine has rows of its own, they are shared among its own ranks. A shard without rows, where there
+        are more ranks than rows, becomes the first row with nothing to say (``gold_valid_BT`` all False, no tokens), so
+        that every rank has a forward and a backward pass.
         """
-        if rank < len(self):
-            return self.part(slice(rank, None, world))
-        row = self.part(slice(0, 1))
-        return replace(row, gold_valid_BT=torch.zeros_like(row.gold_valid_BT), tokens=0)
+        ranks = world // self.machines
+        if rank % ranks < len(self):
+            return self.part(slice(rank % ranks, None, ranks))
+        return self.part(slice(0, 1)).silent()
+
+    def silent(self) -> "Batch":
+        """The same rows with nothing to say."""
+        return replace(self, gold_valid_BT=torch.zeros_like(self.gold_valid_BT), tokens=0)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Shapes: B sentences, R rows of a pool.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -51,6 +51,21 @@ class _Pool:
     cuts: list[tuple[int, int]]
 
 
+@dataclass(frozen=True)
+class Machine:
+    """One of several machines that train together: a part of each block is its own, and it reads no other ids."""
+
+    number: int = 0
+    of: int = 1
+
+    def rows(self, rows: int) -> tuple[int, int]:
+        """Which rows of a block of so many are its own: from the first to before the second."""
+        return self.number * rows // self.of, (self.number + 1) * rows // self.of
+
+
+ALONE = Machine()
+
+
 class Batches:
     """All rows of a cache in batches, epoch after epoch.
 
@@ -61,6 +76,9 @@ class Batches:
     With ``resegment`` the pieces of each row come from that function (BPE-dropout); it has to be a pure
     function of (row, epoch). The cuts are still those of the lengths in the cache, so ``tokens`` may be
     exceeded, and a pass over the lengths (`count`, `plan`) knows nothing of the new ones.
+
+    A ``machine`` of several has only its own rows of each batch, which is the same batch whatever their number; with
+    ``resegment``, whose lengths nobody knows beforehand, it has all.
     """
 
     def __init__(
@@ -72,6 +90,7 @@ class Batches:
         shape_step: int = 1,
         pool_rows: int = POOL_ROWS,
         resegment: Resegment | None = None,
+        machine: Machine = ALONE,
     ) -> None:
         if not len(cached):
             raise InputError("There are no pairs to make batches of.")
@@ -83,6 +102,7 @@ class Batches:
         self._shape_step = shape_step
         self._pool_blocks = max(1, pool_rows // BLOCK_ROWS)
         self._resegment = resegment
+        self._machine = machine
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch (from 0), from batch ``start`` on; ids of skipped pools are not read."""
@@ -144,14 +164,26 @@ class Batches:
         if self._resegment is not None:
             yield from self._resegmented(self._resegment, pool, cuts, epoch)
             return
-        blocks = [self._cached.block(block) for block in pool.blocks]
+        sizes = [min(BLOCK_ROWS, len(self._cached) - block * BLOCK_ROWS) for block in pool.blocks]
+        parts = [self._machine.rows(size) for size in sizes]
+        # A machine without rows of its own stands by with one that is another's.
+        read = [(start, max(stop, start + 1)) for start, stop in parts]
+        blocks = [self._cached.block(block, *part) for block, part in zip(pool.blocks, read, strict=True)]
         sources, targets = (
             Rectangles.joined([sides[i].ids_I for sides in blocks], [sides[i].lengths_N for sides in blocks])
             for i in (0, 1)
         )
+        is_read_R, is_own_R = _inside(read, sizes), _inside(parts, sizes)
+        place_R = is_read_R.cumsum(0) - 1  # of a row among those that are read
         for first, last in cuts:
             chosen_B = pool.sorted_R[first:last]
-            yield gather(sources, targets, chosen_B, pool.rows_R[chosen_B], self._shape_step)
+            own_B = chosen_B[is_own_R[chosen_B]]
+            rows_B = own_B if len(own_B) else is_read_R.nonzero()[0]
+            batch = gather(sources, targets, place_R[rows_B], pool.rows_R[rows_B], self._shape_step)
+            if self._machine.of > 1:
+                whole = int(pool.lengths_R2[chosen_B, 1].sum()) + len(chosen_B)
+                batch = replace(batch if len(own_B) else batch.silent(), tokens=whole, machines=self._machine.of)
+            yield batch
 
     def _resegmented(
         self, resegment: Resegment, pool: _Pool, cuts: list[tuple[int, int]], epoch: int
@@ -190,6 +222,12 @@ class _Resegmented:
         return _Resegmented(
             sources, targets, rows_R, (targets.lengths_R * span + sources.lengths_R).argsort(stable=True)
         )
+
+
+def _inside(parts: list[tuple[int, int]], sizes: list[int]) -> Tensor:
+    """Of blocks one after the other, which places lie in the part (from the first to before the second) of theirs."""
+    places = [torch.arange(size) for size in sizes]
+    return torch.cat([(each >= start) & (each < stop) for each, (start, stop) in zip(places, parts, strict=True)])
 
 
 def _random(seed: int, epoch: int, pool: int) -> torch.Generator:

@@ -84,9 +84,10 @@ class CachedPairs:
         """How many blocks of `BLOCK_ROWS` rows there are; the last may have fewer."""
         return -(-self._rows // BLOCK_ROWS)
 
-    def block(self, number: int) -> tuple[Ragged, Ragged]:
-        """Sources and targets of one block, without copying their ids."""
+    def block(self, number: int, start: int = 0, stop: int | None = None) -> tuple[Ragged, Ragged]:
+        """Sources and targets of one block, or of some of its rows, without copying their ids or looking at others."""
         batch = self._read_block(number)
+        batch = batch.slice(start, None if stop is None else stop - start)
         return _ragged(batch.column("source")), _ragged(batch.column("target"))
 
     def source_lengths(self, start: int, stop: int) -> Tensor:
@@ -146,7 +147,7 @@ class MappedBlocks:
 
 
 def _ragged(column: pa.ListArray) -> Ragged:
-    return Ragged(from_dlpack(column.values), _lengths_of(column))
+    return Ragged(from_dlpack(column.flatten()), _lengths_of(column))
 
 
 def _lengths_of(column: pa.ListArray) -> Tensor:

@@ -4,12 +4,14 @@ import hashlib
 from random import Random
 
 from seq2see.config.settings import TranslateSettings
-from seq2see.data.batching import Batches, Resegment
+from seq2see.data.batching import ALONE, Batches, Machine, Resegment
 from seq2see.data.cache import CachedPairs
 from seq2see.text.tokeniser import TokeniserPair
 
 
-def training_batches(cached: CachedPairs, tokenisers: TokeniserPair, settings: TranslateSettings) -> Batches:
+def training_batches(
+    cached: CachedPairs, tokenisers: TokeniserPair, settings: TranslateSettings, machine: Machine = ALONE
+) -> Batches:
     """The batches of a cache; their order and content are a pure function of seed and epoch."""
     seed = settings.training.seed
     return Batches(
@@ -17,6 +19,7 @@ def training_batches(cached: CachedPairs, tokenisers: TokeniserPair, settings: T
         tokens=settings.training.batch_tokens,
         seed=seed,
         resegment=_resegmented(cached, tokenisers, seed) if settings.text.dropout else None,
+        machine=machine,
     )
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from seq2see.config.settings import DataSettings, SearchSettings, TranslateSettings
 from seq2see.config.toml import Table, parse, refuse_slips
 from seq2see.data.batch import Batch
+from seq2see.data.batching import Machine
 from seq2see.data.cache import CachedPairs, cache_key, content_hash, open_or_build
 from seq2see.data.tally import Tally
 from seq2see.evaluation.metrics import higher_is_better, value
@@ -112,7 +113,7 @@ def _prepare(ground: Ground, corpus: Corpus) -> Prepared[Batch]:
         settings=settings,
         files=(TOKENISER,),
         model=lambda: ground.begun(build(settings.model, source, target)),
-        batches=training_batches(cached, tokenisers, settings),
+        batches=training_batches(cached, tokenisers, settings, Machine(ground.world.machine, ground.world.machines)),
         loss=objective(settings.training),
         develop=judge.develop if scored else None,
         evaluate=judge.evaluate if scored else lambda model: None,

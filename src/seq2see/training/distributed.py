@@ -10,7 +10,7 @@ passes than the others, and the loss reads the output layer directly.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import torch
@@ -27,11 +27,21 @@ _PATIENCE = timedelta(hours=2)  # how long the others wait while the first proce
 
 @dataclass(frozen=True)
 class World:
-    """This process among all. With one process every method gives back what it was given."""
+    """This process among all. With one process every method gives back what it was given.
+
+    ``machines``: how many machines they run on, as many on each and in the order of their ranks; 1 where that is
+    not so, or nobody has said it.
+    """
 
     rank: int
     size: int
     device: torch.device
+    machines: int = 1
+
+    @property
+    def machine(self) -> int:
+        """The number of this process's machine."""
+        return self.rank * self.machines // self.size
 
     @property
     def main(self) -> bool:
@@ -128,8 +138,11 @@ def join(device: torch.device) -> Iterator[World]:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     world = World(rank, size, device)
-    if size == 1 or dist.is_initialized():
+    if size == 1:
         yield world
+        return
+    if dist.is_initialized():
+        yield _placed(world)
         return
     store, _, _ = next(rendezvous("env://", rank, size, timeout=_PATIENCE))
     # After a restart the store may still hold the addresses of the processes before, which are gone.
@@ -137,7 +150,7 @@ def join(device: torch.device) -> Iterator[World]:
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=attempt, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
-        yield world
+        yield _placed(world)
     except RuntimeError as error:
         if isinstance(error, dist.DistBackendError) or "gloo" in str(error):
             raise Seq2seeError(
@@ -147,6 +160,15 @@ def join(device: torch.device) -> Iterator[World]:
         raise
     finally:
         dist.destroy_process_group()
+
+
+def _placed(world: World) -> World:
+    """The world, with its machines: every process is asked, so that all come to the same answer."""
+    local = _number("LOCAL_WORLD_SIZE", 1) if "LOCAL_WORLD_SIZE" in os.environ else world.size
+    odd = world.size % local or world.rank % local != _number("LOCAL_RANK", 0)
+    most, least, somewhere_odd = world.highest([local, -local, float(bool(odd))])
+    alike = most == -least and not somewhere_odd
+    return replace(world, machines=world.size // local if alike else 1)
 
 
 def rank_and_size() -> tuple[int, int]:
