@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 
+from seq2see.config.classify import ClassifySettings
 from seq2see.config.settings import DataSettings
 from seq2see.data.survey import survey
 from seq2see.data.tally import Pair
 from seq2see.errors import InputError
-from seq2see.tasks.classify_choices import Choice, choose
+from seq2see.tasks.choice import Choice
+from seq2see.tasks.classify_choices import choose
 
 
-def chosen(text: str, count: int, given: dict[str, Any] | None = None, largest: float = 0.5, **more: Any) -> Choice:
+def chosen(
+    text: str, count: int, given: dict[str, Any] | None = None, largest: float = 0.5, **more: Any
+) -> Choice[ClassifySettings]:
     def pairs() -> Iterator[Pair]:
         for number in range(count):
             yield Pair(f"{text} {number}", "ab"[number % 2], number + 1)

@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from planted_series import months, seasonal
-from seq2see.config.forecast import GptModel, LinearModel, RecurrentModel
+from seq2see.config.forecast import ForecastSettings, GptModel, LinearModel, RecurrentModel
 from seq2see.data.axis import find_axis
 from seq2see.data.rolling import stretches
 from seq2see.data.series import Series
 from seq2see.data.times import read_times
 from seq2see.errors import InputError
-from seq2see.tasks.forecast_choices import NAMES, Choice, choose
+from seq2see.tasks.choice import Choice
+from seq2see.tasks.forecast_choices import NAMES, choose
 from seq2see.tasks.forecast_store import known_of, read_known
 
 
@@ -21,7 +22,7 @@ def series(*columns: list[float]) -> Series:
     return Series("file", axis, names, ("month", *names), values_CT, torch.zeros_like(values_CT, dtype=torch.bool), ())
 
 
-def chosen(*columns: list[float], asked: str | None = None, **given: object) -> Choice:
+def chosen(*columns: list[float], asked: str | None = None, **given: object) -> Choice[ForecastSettings]:
     return choose(series(*columns), given, model=asked)
 
 

@@ -1,7 +1,6 @@
 """Few dials, the rest computed: what a person did not set follows from the data, and the reason is said."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from seq2see.config.settings import TextSettings, TranslateSettings
@@ -10,6 +9,7 @@ from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.build import count_parameters
 from seq2see.models.presets import PRESETS, preset
+from seq2see.tasks.choice import Choice
 from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
 
@@ -17,15 +17,9 @@ _ANY = 8  # pieces of a vocabulary
 _SHORT = 40  # characters of a name, a date or an address
 
 
-@dataclass(frozen=True)
-class Choice:
-    """TranslateSettings, complete, and a sentence for each value that was computed."""
-
-    settings: TranslateSettings
-    reasons: tuple[str, ...]
-
-
-def choose(survey: Survey, given: Mapping[str, Any], *, model: str | None, origin: Any = None) -> Choice:
+def choose(
+    survey: Survey, given: Mapping[str, Any], *, model: str | None, origin: Any = None
+) -> Choice[TranslateSettings]:
     """TranslateSettings for the surveyed pairs.
 
     Args:

@@ -1,7 +1,6 @@
 """What a person did not set of a classifier follows from the data, and the reason is said."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from seq2see.data.survey import Survey
 from seq2see.errors import InputError
 from seq2see.models.classifier import count_parameters
 from seq2see.models.classifier_presets import CLASSIFIERS, classifier_preset
+from seq2see.tasks.choice import Choice
 from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
 
@@ -19,17 +19,9 @@ _UNEVEN = 0.8  # share of the most frequent label above which accuracy says litt
 _DENSE = {"Hangul", "Chinese", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"}  # a piece is two letters
 
 
-@dataclass(frozen=True)
-class Choice:
-    """ClassifySettings, complete, and a sentence for each value that was computed."""
-
-    settings: ClassifySettings
-    reasons: tuple[str, ...]
-
-
 def choose(
     survey: Survey, largest: float, given: Mapping[str, Any], *, model: str | None, origin: Path | None = None
-) -> Choice:
+) -> Choice[ClassifySettings]:
     """ClassifySettings for the surveyed texts.
 
     Args:

@@ -4,7 +4,6 @@ C series · T steps
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from seq2see.errors import InputError
 from seq2see.models.forecast_presets import FORECASTERS
 from seq2see.models.linear_forecaster import best_order
 from seq2see.models.naming import named
+from seq2see.tasks.choice import Choice
 from seq2see.tasks.request import BUDGETS, require_model
 
 NAMES = tuple(FORECASTERS)
@@ -32,15 +32,9 @@ _FEW = 400  # values to train on below which a network seldom beats a linear mod
 _WINDOWS = 32  # in a batch
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Settings, complete, and a sentence for each value that was computed."""
-
-    settings: ForecastSettings
-    reasons: tuple[str, ...]
-
-
-def choose(series: Series, given: Mapping[str, Any], *, model: str | None, origin: Path | None = None) -> Choice:
+def choose(
+    series: Series, given: Mapping[str, Any], *, model: str | None, origin: Path | None = None
+) -> Choice[ForecastSettings]:
     """Settings for these series.
 
     Args:

@@ -25,15 +25,7 @@ from seq2see.tasks.folder import TOKENISER, WEIGHTS, RunFolder, default_device, 
 from seq2see.tasks.lm_choices import choose_lm
 from seq2see.tasks.lm_run import LmRun, evaluate_text
 from seq2see.tasks.lm_scoring import Reader, sampled_loss
-from seq2see.tasks.plain_corpus import (
-    HeldOutText,
-    name_of_text,
-    open_corpus,
-    text_files,
-    text_rules,
-    text_stream,
-    text_tokeniser,
-)
+from seq2see.tasks.plain_corpus import HeldOutText, name_of_text, text_files, text_for_training, text_rules
 from seq2see.tasks.task import Ground, Prepared
 from seq2see.text.tokeniser import Tokeniser, TokeniserPair
 from seq2see.training.batch import LossFunction
@@ -88,35 +80,26 @@ def _load_counts(opened: RunFolder, model: MarkovChain) -> str:
 
 
 def _prepare(ground: Ground, rules: PlainTextSettings, file: InputFile, dev: InputFile | None) -> Prepared[TextBatch]:
-    check, note = ground.interrupt.check, ground.note
-    corpus = open_corpus(rules, file, dev, check)
-    note(corpus.whole.sentence(file.name))
-    choice = choose_lm(corpus.trained(check), ground.given, model=ground.request.model, origin=ground.origin)
-    settings = choice.settings
-    for sentence in choice.reasons:
-        note(sentence)
-    held_out = corpus.held_out(check)
-    if held_out:
-        note(corpus.held_out_sentence(held_out))
-    tokeniser = text_tokeniser(ground, corpus, settings)
-    note(f"vocabulary: {tokeniser.size:,} pieces")
-    made_of = corpus.fingerprint(settings, held_out, tokeniser)
-    ground.agree(settings, made_of)
-    stream = text_stream(ground, corpus, tokeniser)
-    note(f"training text: {len(stream):,} pieces")
-    judge = Judge(tokeniser, held_out, corpus.data_name(held_out), ground.interrupt, ground.folder, settings)
-    counts_V = stream.counts(tokeniser.size, check)
+    text = text_for_training(
+        ground,
+        rules,
+        file,
+        dev,
+        lambda found: choose_lm(found, ground.given, model=ground.request.model, origin=ground.origin),
+    )
+    settings, tokeniser, stream = text.settings, text.tokeniser, text.stream
+    judge = Judge(tokeniser, text.held_out, text.held_out_name, ground.interrupt, ground.folder, settings)
     return Prepared(
         settings=settings,
         files=(TOKENISER,),
-        model=lambda: ground.begun(_model(settings, tokeniser, counts_V)),
+        model=lambda: ground.begun(_model(settings, tokeniser, text.counts_V)),
         batches=_windows(stream, tokeniser, settings),
         loss=_objective(settings.training.label_smoothing),
         develop=judge.develop if judge.has_text else None,
         evaluate=judge.evaluate if judge.has_text else lambda model: None,
-        fingerprint=made_of,
+        fingerprint=text.made_of,
         data=str(settings.data.file),
-        solve=_counting(stream, check) if isinstance(settings.model.decoder, MarkovModel) else None,
+        solve=_counting(stream, ground.interrupt.check) if isinstance(settings.model.decoder, MarkovModel) else None,
     )
 
 

@@ -1,7 +1,6 @@
 """Settings of a language model: what a person did not set follows from the text, and the reason is said."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from seq2see.config.toml import Table, merged, parse
 from seq2see.data.plain_text import TextSurvey
 from seq2see.errors import InputError
 from seq2see.models.language_presets import LANGUAGE_PRESETS, build_language_model, language_preset
+from seq2see.tasks.choice import Choice
 from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
 from seq2see.tasks.text_choices import add_budget, batch_tokens, has_budget, window_length
@@ -33,17 +33,9 @@ _RECIPES: Mapping[str, Table] = {
 }
 
 
-@dataclass(frozen=True)
-class LmChoice:
-    """LmSettings, complete, and a sentence for each value that was computed."""
-
-    settings: LmSettings
-    reasons: tuple[str, ...]
-
-
 def choose_lm(
     survey: TextSurvey, given: Mapping[str, Any], *, model: str | None, origin: Path | None = None
-) -> LmChoice:
+) -> Choice[LmSettings]:
     """LmSettings for the surveyed training text; ``given`` wins over everything computed.
 
     Raises:
@@ -68,7 +60,7 @@ def choose_lm(
     settings = parse(LmSettings, merged(chosen, given), origin)
     with torch.device("meta"):  # what does not fit together is said before any work; nothing is allocated
         build_language_model(settings.model, _ANY, settings.window.length)
-    return LmChoice(settings, tuple(reasons))
+    return Choice(settings, tuple(reasons))
 
 
 def _base(name: object, by_hand: Mapping[str, Any]) -> Table:

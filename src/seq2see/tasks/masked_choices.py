@@ -1,7 +1,6 @@
 """Settings of a masked language model: what a person did not set follows from the text, and the reason is said."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from seq2see.data.plain_text import TextSurvey
 from seq2see.errors import InputError
 from seq2see.models.masked_language_model import build_masked_model
 from seq2see.models.masked_presets import MASKED_PRESETS, masked_preset
+from seq2see.tasks.choice import Choice
 from seq2see.tasks.rates import for_transformer, gentler
 from seq2see.tasks.request import require_model
 from seq2see.tasks.text_choices import add_budget, batch_tokens, has_budget, window_length
@@ -38,17 +38,9 @@ _RECIPES: Mapping[str, Table] = {
 }
 
 
-@dataclass(frozen=True)
-class MaskedChoice:
-    """MaskedSettings, complete, and a sentence for each value that was computed."""
-
-    settings: MaskedSettings
-    reasons: tuple[str, ...]
-
-
 def choose_masked(
     survey: TextSurvey, given: Mapping[str, Any], *, model: str | None, origin: Path | None = None
-) -> MaskedChoice:
+) -> Choice[MaskedSettings]:
     """MaskedSettings for the surveyed training text; ``given`` wins over everything computed.
 
     Raises:
@@ -71,7 +63,7 @@ def choose_masked(
     settings = parse(MaskedSettings, merged(chosen, given), origin)
     with torch.device("meta"):  # what does not fit together is said before any work; nothing is allocated
         build_masked_model(settings.model, _ANY)
-    return MaskedChoice(settings, tuple(reasons))
+    return Choice(settings, tuple(reasons))
 
 
 def _base(name: object, by_hand: Mapping[str, Any]) -> Table:

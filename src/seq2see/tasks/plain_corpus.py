@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from seq2see.data.plain_text import (
 from seq2see.data.stream_cache import CachedStream, encoded, open_or_build_stream, stream_key
 from seq2see.data.streams import InputFile, input_file
 from seq2see.errors import InputError
+from seq2see.tasks.choice import Choice
 from seq2see.tasks.folder import TOKENISER
 from seq2see.tasks.lm_scoring import STRETCH
 from seq2see.tasks.resuming import digest, fingerprint
@@ -112,7 +114,54 @@ def open_corpus(rules: PlainTextSettings, file: InputFile, dev: InputFile | None
     return Corpus(file, dev, whole, stop, rules.held_out_most)
 
 
-def text_tokeniser(ground: Ground, corpus: Corpus, settings: LmSettings | MaskedSettings) -> Tokeniser:
+AnySettings = TypeVar("AnySettings", LmSettings, MaskedSettings)
+
+
+@dataclass(frozen=True)
+class TextForTraining(Generic[AnySettings]):
+    """A text that was read, and all that follows from it.
+
+    ``made_of``: the fingerprint; ``stream``: its pieces, without those held out; ``counts_V``: how many of each.
+    """
+
+    settings: AnySettings
+    tokeniser: Tokeniser
+    held_out: str
+    held_out_name: str
+    made_of: dict[str, str]
+    stream: CachedStream
+    counts_V: Tensor
+
+
+def text_for_training(
+    ground: Ground,
+    rules: PlainTextSettings,
+    file: InputFile,
+    dev: InputFile | None,
+    choose: Callable[[TextSurvey], Choice[AnySettings]],
+) -> TextForTraining[AnySettings]:
+    """Read and survey the text, settle the settings, train the tokeniser, fill the cache; and say so."""
+    check, note = ground.interrupt.check, ground.note
+    corpus = open_corpus(rules, file, dev, check)
+    note(corpus.whole.sentence(file.name))
+    choice = choose(corpus.trained(check))
+    for sentence in choice.reasons:
+        note(sentence)
+    held_out = corpus.held_out(check)
+    if held_out:
+        note(corpus.held_out_sentence(held_out))
+    tokeniser = _tokeniser(ground, corpus, choice.settings)
+    note(f"vocabulary: {tokeniser.size:,} pieces")
+    made_of = corpus.fingerprint(choice.settings, held_out, tokeniser)
+    ground.agree(choice.settings, made_of)
+    stream = _stream(ground, corpus, tokeniser)
+    note(f"training text: {len(stream):,} pieces")
+    counts_V = stream.counts(tokeniser.size, check)
+    name = corpus.data_name(held_out)
+    return TextForTraining(choice.settings, tokeniser, held_out, name, made_of, stream, counts_V)
+
+
+def _tokeniser(ground: Ground, corpus: Corpus, settings: LmSettings | MaskedSettings) -> Tokeniser:
     """That of a run that goes on or of the donor, or a new one, in the folder."""
     if ground.resumed:
         return TokeniserPair.load(ground.folder / TOKENISER).source
@@ -126,7 +175,7 @@ def text_tokeniser(ground: Ground, corpus: Corpus, settings: LmSettings | Masked
     return tokeniser
 
 
-def text_stream(ground: Ground, corpus: Corpus, tokeniser: Tokeniser) -> CachedStream:
+def _stream(ground: Ground, corpus: Corpus, tokeniser: Tokeniser) -> CachedStream:
     """The training text as piece numbers, from the run's cache or into it."""
     check = ground.interrupt.check
     key = stream_key(corpus.whole.sha256, tokeniser, 0, corpus.stop)

@@ -10,6 +10,7 @@ from seq2see.data.label_scheme import scheme_of
 from seq2see.errors import InputError
 from seq2see.models.tag_presets import TAG_PRESETS, tag_preset
 from seq2see.models.tagger import require_buildable
+from seq2see.tasks.choice import Choice
 from seq2see.tasks.request import require_model
 from seq2see.text.spelling import different_ngrams
 
@@ -28,15 +29,7 @@ class Found:
     labels: Sequence[str]
 
 
-@dataclass(frozen=True)
-class TagChoice:
-    """TagSettings, complete, and a sentence for each value that was computed."""
-
-    settings: TagSettings
-    reasons: tuple[str, ...]
-
-
-def choose(found: Found, given: Mapping[str, Any], *, model: str | None, origin: Any = None) -> TagChoice:
+def choose(found: Found, given: Mapping[str, Any], *, model: str | None, origin: Any = None) -> Choice[TagSettings]:
     """TagSettings for these sentences; what is ``given`` wins over everything computed.
 
     Raises:
@@ -58,7 +51,7 @@ def choose(found: Found, given: Mapping[str, Any], *, model: str | None, origin:
     if settings.model.words.ngram and "buckets" not in given.get("text", {}):
         settings = _with_buckets(settings, found, reasons)
     require_buildable(settings.model)  # what does not fit together is said before any work
-    return TagChoice(settings, tuple(reasons))
+    return Choice(settings, tuple(reasons))
 
 
 def _model(by_hand: Mapping[str, Any], reasons: list[str]) -> Table:
