@@ -80,13 +80,7 @@ def _load_counts(opened: RunFolder, model: MarkovChain) -> str:
 
 
 def _prepare(ground: Ground, rules: PlainTextSettings, file: InputFile, dev: InputFile | None) -> Prepared[TextBatch]:
-    text = text_for_training(
-        ground,
-        rules,
-        file,
-        dev,
-        lambda found: choose_lm(found, ground.given, model=ground.request.model, origin=ground.origin),
-    )
+    text = text_for_training(ground, rules, file, dev, choose_lm)
     settings, tokeniser, stream = text.settings, text.tokeniser, text.stream
     judge = Judge(tokeniser, text.held_out, text.held_out_name, ground.interrupt, ground.folder, settings)
     return Prepared(

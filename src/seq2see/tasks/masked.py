@@ -70,13 +70,7 @@ TASK = Masked()
 
 
 def _prepare(ground: Ground, rules: PlainTextSettings, file: InputFile, dev: InputFile | None) -> Prepared[MaskedBatch]:
-    text = text_for_training(
-        ground,
-        rules,
-        file,
-        dev,
-        lambda found: choose_masked(found, ground.given, model=ground.request.model, origin=ground.origin),
-    )
+    text = text_for_training(ground, rules, file, dev, choose_masked)
     settings, tokeniser, stream = text.settings, text.tokeniser, text.stream
     judge = Judge(tokeniser, text.held_out, text.held_out_name, ground.interrupt, ground.folder, settings)
     return Prepared(

@@ -1,10 +1,10 @@
 """The plain text of a run, for every task that reads one: what is trained on, what is held out, its pieces."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -117,6 +117,14 @@ def open_corpus(rules: PlainTextSettings, file: InputFile, dev: InputFile | None
 AnySettings = TypeVar("AnySettings", LmSettings, MaskedSettings)
 
 
+class Choose(Protocol[AnySettings]):
+    """How a task settles its settings: see ``choose_lm``."""
+
+    def __call__(
+        self, survey: TextSurvey, given: Mapping[str, Any], *, model: str | None, origin: Path | None
+    ) -> Choice[AnySettings]: ...
+
+
 @dataclass(frozen=True)
 class TextForTraining(Generic[AnySettings]):
     """A text that was read, and all that follows from it.
@@ -138,13 +146,13 @@ def text_for_training(
     rules: PlainTextSettings,
     file: InputFile,
     dev: InputFile | None,
-    choose: Callable[[TextSurvey], Choice[AnySettings]],
+    choose: Choose[AnySettings],
 ) -> TextForTraining[AnySettings]:
     """Read and survey the text, settle the settings, train the tokeniser, fill the cache; and say so."""
     check, note = ground.interrupt.check, ground.note
     corpus = open_corpus(rules, file, dev, check)
     note(corpus.whole.sentence(file.name))
-    choice = choose(corpus.trained(check))
+    choice = choose(corpus.trained(check), ground.given, model=ground.request.model, origin=ground.origin)
     for sentence in choice.reasons:
         note(sentence)
     held_out = corpus.held_out(check)
