@@ -300,6 +300,22 @@ def test_short_lists_at_once_are_those_of_the_steps(kernel: Kernel, wanted: Sear
 
 
 @needs_kernels
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [([5, 6], "without <eos>"), ([EOS, VOCABULARY], "that there are not"), ([-1, EOS], "that there are not")],
+)
+def test_lists_that_nothing_can_be_written_by(listed: list[int], said: str) -> None:
+    """The kernels read weights by their numbers."""
+    model = model_of(KINDS[0])
+    fast = compiled_decoder(model.decoder, "auto")
+    assert fast is not None
+    with pytest.raises(InputError, match=said):
+        fast.write(fast.start(memory_of(model, (3,))), [12], shortlists=[listed])
+    with pytest.raises(InputError, match=said):
+        fast.write_beams(fast.start(memory_of(model, (3,))), [12], (), 0, SearchSettings(), [1.0] * 13, [listed])
+
+
+@needs_kernels
 @pytest.mark.parametrize("hopeless", [1, 32, 40, VOCABULARY])
 def test_scores_of_minus_infinity(hopeless: int) -> None:
     """Some are a probability of 0, wherever they stand; where all are, there is no distribution."""
